@@ -1,0 +1,60 @@
+# Two commands are enough: `make demo` and `make test`. Both set up their own .venv with pinned versions.
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SOURCES = pyproject.toml constraints.txt
+
+.PHONY: help demo test lint test-oldest-duckdb bench clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
+
+demo: .venv/.runtime ## play a simulated count night of Jakarta into data/demo and show its results
+	@.venv/bin/realcount demo
+
+test: .venv/.test ## run all tests
+	.venv/bin/python -m pytest
+
+lint: .venv/.lint ## check style, types and the import contract
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+
+test-oldest-duckdb: .venv-oldest/.test ## run all tests on DuckDB 1.5.5, the oldest that is supported
+	.venv-oldest/bin/python -m pytest
+
+bench: .venv/.bench ## print the benchmark table; needs the captured data beside the checkout
+	.venv/bin/python tests/bench/bench.py
+
+clean: ## remove what the other targets made, and no data
+	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/.runtime: $(SOURCES)
+	@echo 'Setting up .venv with pinned versions (once)...' >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "realcount needs Python 3.11 or newer")'
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@$(PIP) hatchling editables
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+.venv/.test: .venv/.runtime
+	@$(PIP) --no-build-isolation --editable '.[test]'
+	@touch $@
+
+.venv/.lint: .venv/.runtime
+	@$(PIP) --no-build-isolation --editable '.[lint]'
+	@touch $@
+
+.venv/.bench: .venv/.runtime
+	@$(PIP) --no-build-isolation --editable '.[bench]'
+	@touch $@
+
+.venv-oldest/.test: $(SOURCES)
+	@test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	@sed 's/^duckdb==.*/duckdb==1.5.5/' constraints.txt > .venv-oldest/constraints.txt
+	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .venv-oldest/constraints.txt hatchling editables
+	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .venv-oldest/constraints.txt --no-build-isolation --editable '.[test]'
+	@touch $@
