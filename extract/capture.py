@@ -1,0 +1,135 @@
+"""A capture: one answer of a source, as bytes, before anybody understood it.
+
+The words are the web archives' (CDX, WARC 1.1): a body that was seen before is not stored again but
+*revisited*, named by its digest.
+"""
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+KEPT_HEADERS = (
+    "age",
+    "cache-control",
+    "content-type",
+    "date",
+    "etag",
+    "last-modified",
+    "retry-after",
+    "x-cache",
+)
+"""Headers worth keeping as evidence: validators, clocks and what a cache said about itself."""
+
+
+class Capture(msgspec.Struct, frozen=True):
+    """One answer: where from, when (UTC), how it answered, and its bytes.
+
+    `body` is None when this answer repeated bytes the archive already holds under `digest` and they were
+    not looked up. `source` says who observed it: `kpu`, `git:<commit>`, `folder`, `simulated:<seed>`.
+    """
+
+    url: str
+    observed_at: datetime
+    status: int
+    mimetype: str
+    digest: str
+    length: int
+    source: str
+    body: bytes | None = None
+    headers: dict[str, str] = {}
+
+    @property
+    def key(self) -> tuple[str, datetime, str]:
+        """What makes two captures the same one: address, moment, content."""
+        return (self.url, self.observed_at, self.digest)
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a segment: CDX field names, the body as text, or as base64 if it is not UTF-8.
+
+    A line with neither body nor body_base64 is a revisit.
+    """
+
+    timestamp: datetime
+    original: str
+    statuscode: int
+    mimetype: str
+    digest: str
+    length: int
+    source: str
+    headers: dict[str, str] = {}
+    body: str | None = None
+    body_base64: str | None = None
+
+    @property
+    def is_revisit(self) -> bool:
+        """The bytes lie with an earlier line."""
+        return self.body is None and self.body_base64 is None
+
+
+def digest_of(body: bytes) -> str:
+    """The name of these bytes: `sha256:` and 64 hexadecimal digits."""
+    return "sha256:" + hashlib.sha256(body).hexdigest()
+
+
+def capture(
+    url: str,
+    body: bytes,
+    observed_at: datetime,
+    source: str,
+    *,
+    status: int = 200,
+    mimetype: str = "application/json",
+    headers: dict[str, str] | None = None,
+) -> Capture:
+    """A capture of these bytes; `observed_at` must know its time zone and is kept in UTC."""
+    if observed_at.tzinfo is None:
+        raise ValueError(f"observed_at needs a time zone: {observed_at.isoformat()}")
+    kept = {name.lower(): value for name, value in (headers or {}).items() if name.lower() in KEPT_HEADERS}
+    digest = digest_of(body)
+    return Capture(url, observed_at.astimezone(UTC), status, mimetype, digest, len(body), source, body, kept)
+
+
+def to_line(capture: Capture, *, revisit: bool) -> Line:
+    """What a segment keeps of a capture; a revisit leaves the body to an earlier line."""
+    fields: dict[str, Any] = {}
+    if not revisit and capture.body is not None:
+        try:
+            fields["body"] = capture.body.decode("utf-8")
+        except UnicodeDecodeError:
+            fields["body_base64"] = base64.b64encode(capture.body).decode("ascii")
+    return Line(
+        capture.observed_at,
+        capture.url,
+        capture.status,
+        capture.mimetype,
+        capture.digest,
+        capture.length,
+        capture.source,
+        capture.headers,
+        **fields,
+    )
+
+
+def from_line(line: Line) -> Capture:
+    """The capture a line tells of, without its body if the line is a revisit."""
+    if line.body is not None:
+        body: bytes | None = line.body.encode("utf-8")
+    elif line.body_base64 is not None:
+        body = base64.b64decode(line.body_base64)
+    else:
+        body = None
+    return Capture(
+        line.original,
+        line.timestamp,
+        line.statuscode,
+        line.mimetype,
+        line.digest,
+        line.length,
+        line.source,
+        body,
+        line.headers,
+    )

@@ -1,0 +1,94 @@
+"""Everything that can go wrong and that a person can do something about.
+
+RealcountError                      exit code 1: our fault unless a branch below says otherwise
+├── UsageError                      2: what was asked for cannot be done as asked
+│   ├── EndpointError               not a question KPU can answer
+│   ├── SourceError                 nothing to import at that place
+│   ├── RegionError                 no region, or several, by that name
+│   └── QueryError                  the database refused the SQL
+├── StorageError                    1: the disk is full or refuses to be written
+├── ArchiveError                    1: an archive that is not what it says it is
+├── WarehouseError                  2: a database that this version must not touch
+└── BusyError                       75: another process is writing; try again later
+
+The exit code is part of the contract with users' scripts.
+"""
+
+from pathlib import Path
+
+
+class RealcountError(Exception):
+    """Base of every error raised on purpose; its text is one line, made for a person."""
+
+    exit_code = 1
+
+
+class UsageError(RealcountError):
+    """What was asked for cannot be done as asked."""
+
+    exit_code = 2
+
+
+class EndpointError(UsageError):
+    """A URL, path or code that names no KPU document."""
+
+    def __init__(self, value: str, why: str) -> None:
+        super().__init__(f"not a KPU document: {value!r} ({why})")
+        self.value = value
+
+
+class SourceError(UsageError):
+    """A place to import from that is missing, unreadable or of another kind."""
+
+    def __init__(self, place: Path | str, why: str) -> None:
+        super().__init__(f"cannot import from {str(place)!r}: {why}")
+        self.place = place
+
+
+class RegionError(UsageError):
+    """A region that is not known, or whose name fits several."""
+
+    def __init__(self, wanted: str, candidates: list[str]) -> None:
+        near = f": {', '.join(candidates)}" if candidates else ""
+        hint = "name one by its code" if candidates else "give a code such as 31, or load a region list that has it"
+        super().__init__(f"{'several regions match' if candidates else 'no region is called'} {wanted!r}{near}; {hint}")
+        self.wanted = wanted
+        self.candidates = candidates
+
+
+class QueryError(UsageError):
+    """SQL that the database refused."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the query cannot run: {why}")
+
+
+class StorageError(RealcountError):
+    """The disk is full or refuses to be written."""
+
+    def __init__(self, place: Path | str, why: str) -> None:
+        super().__init__(
+            f"cannot write {str(place)!r}: {why}; make room or set --data-dir elsewhere, then run the same command "
+            "again (what was archived is safe)"
+        )
+        self.place = place
+
+
+class ArchiveError(RealcountError):
+    """An archive whose files contradict its own manifests."""
+
+
+class WarehouseError(RealcountError):
+    """A database file that is not ours, or newer than this version."""
+
+    exit_code = 2
+
+
+class BusyError(RealcountError):
+    """Another process holds the writer's lock."""
+
+    exit_code = 75
+
+    def __init__(self, place: Path | str, what: str) -> None:
+        super().__init__(f"{what} {str(place)!r} is being written by another process; try again when it is done")
+        self.place = place
