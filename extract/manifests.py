@@ -1,0 +1,106 @@
+"""Run manifests: what each run asked and got, chained by digest so that none can be changed or left out."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import msgspec
+
+from extract.capture import digest_of
+from extract.errors import ArchiveError, StorageError
+
+Outcome = Literal["complete", "failed", "interrupted"]
+
+_canonical = msgspec.json.Encoder(order="sorted")
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A file of captures as its run left it, in bytes. `torn_bytes` at its end belong to no intact frame."""
+
+    name: str
+    digest: str
+    length: int
+    captures: int
+    torn_bytes: int = 0
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """One run: what was asked, what was answered (captures by HTTP status), and the segments it wrote.
+
+    `previous` is the digest of the manifest before it (None for the first), `digest` that of this one
+    without its own. A run that was killed is `interrupted`: the next writer records what it left.
+    """
+
+    sequence: int
+    run: str
+    kind: str
+    asked: dict[str, Any]
+    outcome: Outcome
+    started_at: datetime
+    ended_at: datetime
+    answered: dict[str, int]
+    captures: int
+    bodies: int
+    segments: tuple[Segment, ...]
+    versions: dict[str, str]
+    previous: str | None
+    digest: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """Manifests sort by name in the order of the chain."""
+        return f"{self.sequence:06d}-{self.run}.json"
+
+    def own_digest(self) -> str:
+        """The digest this manifest must carry."""
+        return digest_of(_canonical.encode(msgspec.structs.replace(self, digest="")))
+
+    def sealed(self) -> Self:
+        """This manifest with its digest."""
+        return msgspec.structs.replace(self, digest=self.own_digest())
+
+    def encoded(self) -> bytes:
+        """The one form it has on disk: keys in order, no spaces, so that every byte counts."""
+        return _canonical.encode(self)
+
+
+class OpenRun(msgspec.Struct, frozen=True):
+    """What a run means to do, kept beside its segment so that a kill does not hide it."""
+
+    run: str
+    kind: str
+    asked: dict[str, Any]
+    started_at: datetime
+    versions: dict[str, str]
+
+
+def read_manifests(directory: Path) -> list[Manifest]:
+    """The manifests of a directory in the order of the chain. Raises ArchiveError for a file that is none."""
+    return [read_manifest(path) for path in sorted(directory.glob("[0-9]*.json"))]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """One manifest; whether it tells the truth is another question (see verification)."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ArchiveError(f"{path}: not a manifest ({error}); restore it from a copy of the archive") from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put a file in place in one step: it is there whole or not at all, also after a power loss."""
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)  # the new name, too, must survive a power loss
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise StorageError(path, error.strerror or str(error)) from error

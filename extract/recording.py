@@ -1,0 +1,155 @@
+"""Writing to the archive: one run at a time, safe against being killed at any byte."""
+
+import fcntl
+import os
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from extract.archive import Archive
+from extract.capture import Capture, digest_of
+from extract.errors import BusyError, StorageError
+from extract.manifests import Manifest, OpenRun, Outcome, Segment, write_whole
+from extract.segments import SUFFIX, SegmentWriter, frames
+
+Clock = Callable[[], datetime]
+
+
+class Run:
+    """A run being written: hand it captures, it decides what is a revisit."""
+
+    def __init__(self, archive: Archive, opened: OpenRun, clock: Clock) -> None:
+        self.name = opened.run
+        self.captures = 0
+        self._archive = archive
+        self._opened = opened
+        self._clock = clock
+        self._writer = SegmentWriter(archive.segments_directory / f"{opened.run}{SUFFIX}")
+        self._note = archive.manifests_directory / f"{opened.run}.open"
+        self._keys: set[tuple[str, datetime, str]] = set()
+        self._digests: set[str] = set()
+
+    def append(self, capture: Capture) -> bool:
+        """Archive a capture with its body; False if the archive holds this very capture already."""
+        known = self._archive.index
+        if capture.key in self._keys or capture.key in known.keys:
+            return False
+        if not self.captures:
+            write_whole(self._note, msgspec.json.encode(self._opened))
+        revisit = capture.digest in self._digests or capture.digest in known.bodies
+        self._writer.append(capture, self._clock(), revisit=revisit)
+        self._keys.add(capture.key)
+        self._digests.add(capture.digest)
+        self.captures += 1
+        return True
+
+    def finish(self, outcome: Outcome) -> Manifest | None:
+        """Flush, close and seal. A run that wrote nothing leaves nothing."""
+        try:
+            self._writer.flush()
+        finally:
+            self._writer.close()
+        written = self._writer.path.exists()  # also by a frame that the disk refused half-way
+        manifest = _seal(self._archive, self._opened, self._clock(), outcome) if written else None
+        self._note.unlink(missing_ok=True)
+        return manifest
+
+
+@contextmanager
+def record(archive: Archive, kind: str, asked: dict[str, Any], clock: Clock, versions: dict[str, str]) -> Iterator[Run]:
+    """Write captures as one run. On leaving, its manifest joins the chain; a run without captures leaves none.
+
+    Raises BusyError if another process writes here, StorageError if the disk refuses.
+    """
+    with _lock(archive):
+        recover(archive, clock)
+        archive.forget()  # another process may have written since this one last looked
+        started_at = clock()
+        name = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        run = Run(archive, OpenRun(name, kind, asked, started_at, versions), clock)
+        try:
+            yield run
+        except BaseException as error:  # what was archived stays, also after Ctrl-C
+            run.finish("failed" if isinstance(error, Exception) else "interrupted")
+            raise
+        else:
+            run.finish("complete")
+        finally:
+            archive.forget()
+
+
+@contextmanager
+def _lock(archive: Archive) -> Iterator[None]:
+    """One writer at a time; the kernel frees the lock when its process dies, however it dies."""
+    try:
+        archive.segments_directory.mkdir(parents=True, exist_ok=True)
+        archive.manifests_directory.mkdir(exist_ok=True)
+        descriptor = os.open(archive.directory / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StorageError(archive.directory, error.strerror or str(error)) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(archive.directory, "the archive") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def recover(archive: Archive, clock: Clock) -> None:
+    """Give every segment that a killed run left behind its manifest. The writer's lock must be held."""
+    named = {segment.name for manifest in archive.manifests() for segment in manifest.segments}
+    for segment in archive.segment_names():
+        if segment not in named:
+            _seal(archive, _opened(archive, segment.removesuffix(SUFFIX), clock()), clock(), "interrupted")
+    for leftover in (
+        *archive.manifests_directory.glob("*.open"),
+        *archive.manifests_directory.glob(".*.part"),
+    ):
+        leftover.unlink()
+
+
+def _opened(archive: Archive, run: str, now: datetime) -> OpenRun:
+    """What a killed run had noted; if even the note is lost, its name still tells the segment."""
+    note = archive.manifests_directory / f"{run}.open"
+    try:
+        return msgspec.json.decode(note.read_bytes(), type=OpenRun)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return OpenRun(run, "unknown", {}, now, {})
+
+
+def _seal(archive: Archive, opened: OpenRun, ended_at: datetime, outcome: Outcome) -> Manifest:
+    """Write the manifest of a run from what its segment really holds, and chain it to the last one."""
+    path = archive.segments_directory / f"{opened.run}{SUFFIX}"
+    answered: Counter[str] = Counter()
+    bodies = intact = 0
+    for frame in frames(path):
+        intact = frame.offset + frame.length
+        for line in frame.lines():
+            answered[str(line.statuscode)] += 1
+            bodies += not line.is_revisit
+    content = path.read_bytes()
+    last = archive.manifests()[-1:]
+    manifest = Manifest(
+        sequence=last[0].sequence + 1 if last else 1,
+        run=opened.run,
+        kind=opened.kind,
+        asked=opened.asked,
+        outcome=outcome,
+        started_at=opened.started_at,
+        ended_at=ended_at,
+        answered=dict(answered),
+        captures=answered.total(),
+        bodies=bodies,
+        segments=(Segment(path.name, digest_of(content), len(content), answered.total(), len(content) - intact),),
+        versions=opened.versions,
+        previous=last[0].digest if last else None,
+    ).sealed()
+    write_whole(archive.manifests_directory / manifest.file_name, manifest.encoded())
+    return manifest

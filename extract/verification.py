@@ -1,0 +1,93 @@
+"""Does an archive still say what its runs recorded? Every digest, count and link is computed again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from extract.archive import Archive
+from extract.capture import digest_of, from_line
+from extract.errors import ArchiveError
+from extract.manifests import Manifest, Segment, read_manifest
+from extract.segments import frames
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong: the file, the run it belongs to (None if unknown), and what."""
+
+    file: str
+    run: str | None
+    what: str
+
+
+class Verdict(NamedTuple):
+    """What was checked, and every problem found; none means that the archive is intact."""
+
+    runs: int
+    captures: int
+    bodies: int
+    problems: tuple[Problem, ...]
+
+
+def verify(archive: Archive) -> Verdict:
+    """Compute everything again: the chain, each segment, each body, each revisit's target."""
+    manifests, problems = _chain(archive)
+    stored: set[str] = set()
+    revisited: dict[str, Problem] = {}
+    captures = 0
+    for manifest in manifests:
+        for segment in manifest.segments:
+            file = archive.segments_directory / segment.name
+            problems += [Problem(segment.name, manifest.run, what) for what in _segment(file, segment)]
+            try:
+                for line in (line for frame in frames(file) for line in frame.lines()):
+                    captures += 1
+                    if line.is_revisit:
+                        what = f"revisits {line.digest}, which no capture holds"
+                        revisited[line.digest] = Problem(segment.name, manifest.run, what)
+                    elif digest_of(from_line(line).body or b"") == line.digest:
+                        stored.add(line.digest)
+                    else:
+                        what = f"the body of {line.original} is not {line.digest}"
+                        problems.append(Problem(segment.name, manifest.run, what))
+            except (ArchiveError, OSError, ValueError) as error:  # ValueError: JSON, UTF-8 and base64 alike
+                problems.append(Problem(segment.name, manifest.run, str(error)))
+    problems += [problem for digest, problem in revisited.items() if digest not in stored]
+    problems += _strays(archive, manifests)
+    return Verdict(len(manifests), captures, len(stored), tuple(problems))
+
+
+def _chain(archive: Archive) -> tuple[list[Manifest], list[Problem]]:
+    """The manifests that can be read, and what is wrong with the chain."""
+    manifests: list[Manifest] = []
+    problems: list[Problem] = []
+    for path in sorted(archive.manifests_directory.glob("[0-9]*.json")):
+        run = path.stem.split("-", 1)[-1]
+        try:
+            manifest = read_manifest(path)
+        except ArchiveError as error:
+            problems.append(Problem(path.name, run, str(error)))
+            continue
+        expected = manifests[-1].sequence + 1 if manifests else 1
+        if path.read_bytes() != manifest.encoded() or manifest.own_digest() != manifest.digest:
+            problems.append(Problem(path.name, run, "the manifest was changed after it was written"))
+        if manifest.sequence != expected or path.name != manifest.file_name:
+            problems.append(Problem(path.name, run, f"manifest {expected} should stand here"))
+        elif manifest.previous != (manifests[-1].digest if manifests else None):
+            problems.append(Problem(path.name, run, "it does not follow the manifest before it"))
+        manifests.append(manifest)
+    return manifests, problems
+
+
+def _segment(file: Path, segment: Segment) -> Iterator[str]:
+    """What is wrong with a segment's file as a whole."""
+    if file.exists() and digest_of(content := file.read_bytes()) != segment.digest:
+        yield f"the segment was changed: {len(content):,} bytes, {segment.length:,} expected, another digest"
+
+
+def _strays(archive: Archive, manifests: list[Manifest]) -> Iterator[Problem]:
+    """Segments that no run owns up to: a run is open, was killed, or its manifest is gone."""
+    named = {segment.name for manifest in manifests for segment in manifest.segments}
+    for name in archive.segment_names():
+        if name not in named:
+            what = "no manifest names this segment: a run is open or was killed (the next run records it)"
+            yield Problem(name, None, what)
