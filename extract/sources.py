@@ -1,0 +1,194 @@
+"""Reading what others kept: a git scrape or a folder becomes captures, with its own times and its own name.
+
+A source is a context manager: inside it, `captures()` can be asked once; `left_out` then counts the files
+that look like documents but are none, by path.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, NamedTuple, Protocol, Self
+
+from extract.capture import Capture, capture
+from extract.errors import SourceError
+from extract.naming import Name, namer
+
+_DOCUMENTS = (".json", ".html", ".htm")
+
+
+class Source(Protocol):
+    """Where captures come from. `total` is how many `captures()` will read, as far as it is known."""
+
+    total: int
+    left_out: Counter[str]
+
+    def captures(self) -> Iterator[Capture]:
+        """The captures, each with its body, in an order that compresses well."""
+        ...
+
+
+class Version(NamedTuple):
+    """A file as one commit left it."""
+
+    name: Name
+    observed_at: datetime
+    commit: str
+    blob: str
+
+
+class GitSource:
+    """A scraper's repository, or a bundle of one. Only a file that a commit changed is an observation.
+
+    `observed_at` is the commit's time. Commits reachable from `known` heads are passed over.
+    Raises SourceError for a place that is no repository.
+    """
+
+    def __init__(self, place: Path, patterns: Iterable[str] = (), known: Iterable[str] = ()) -> None:
+        self.place = place
+        self.left_out: Counter[str] = Counter()
+        self.total = 0
+        self.commits = 0
+        self._name = namer(patterns)
+        self._known = tuple(known)
+        self._versions: list[Version] = []
+        self._stack = ExitStack()
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The commits to start from: a bundle's heads, or a repository's HEAD."""
+        if self.place.is_file():
+            listed = _git(self.place.parent, "bundle", "list-heads", str(self.place.resolve()), place=self.place)
+        elif self.place.is_dir():
+            listed = _git(self.place, "rev-parse", "--verify", "HEAD", place=self.place)
+        else:
+            raise SourceError(self.place, "there is no such file or directory")
+        return tuple(sorted({line.split()[0] for line in listed.splitlines()}))
+
+    def __enter__(self) -> Self:
+        heads = self.heads
+        if set(heads) <= set(self._known):
+            return self
+        with ExitStack() as stack:  # a bundle that turns out to be cut leaves no directory behind
+            self._repository = self.place if self.place.is_dir() else self._unbundle(stack)
+            self._versions = sorted(self._list(heads), key=_by_document)
+            self._stack = stack.pop_all()
+        self.total = len(self._versions)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def captures(self) -> Iterator[Capture]:
+        """Document by document, each in the order of time: versions of one document lie side by side."""
+        if not self._versions:
+            return
+        with tempfile.TemporaryFile() as wanted:
+            wanted.write(b"".join(version.blob.encode() + b"\n" for version in self._versions))
+            wanted.seek(0)
+            command = ["git", "-C", str(self._repository), "cat-file", "--batch", "--buffer"]
+            with subprocess.Popen(command, stdin=wanted, stdout=subprocess.PIPE) as git:
+                for version in self._versions:
+                    body = _blob(git.stdout, self.place)  # type: ignore[arg-type] # PIPE was asked for
+                    yield capture(
+                        version.name.url,
+                        body,
+                        version.observed_at,
+                        f"git:{version.commit}",
+                        mimetype=version.name.mimetype,
+                    )
+
+    def _unbundle(self, stack: ExitStack) -> Path:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="realcount-")))
+        _git(directory, "init", "--quiet", "--bare", place=self.place)
+        _git(directory, "bundle", "unbundle", str(self.place.resolve()), place=self.place)
+        return directory
+
+    def _list(self, heads: tuple[str, ...]) -> Iterator[Version]:
+        """Every version of every document that the commits changed."""
+        present = [head for head in self._known if _exists(self._repository, head)]
+        log = _git(
+            self._repository, "log", "--raw", "--no-abbrev", "--no-renames", "--root", "-z", "--format=%x01%H %ct",
+            *heads, *(f"^{head}" for head in present), place=self.place,
+        )  # fmt: skip
+        for entry in log.split("\x01")[1:]:
+            header, _, rest = entry.partition("\0")
+            commit, seconds = header.split()
+            observed_at = datetime.fromtimestamp(int(seconds), UTC)
+            self.commits += 1
+            fields = rest.strip("\0\n").split("\0")
+            for change, path in zip(fields[::2], fields[1::2], strict=False):
+                blob, status = change.split()[3:5]
+                if status == "D" or not path.endswith(_DOCUMENTS):
+                    continue
+                if name := self._name(path):
+                    yield Version(name, observed_at, commit, blob)
+                else:
+                    self.left_out[path] += 1
+
+
+class FolderSource:
+    """A tree of files named like KPU's addresses (or fitting a pattern), and saved pages.
+
+    `observed_at` is given for all, or each file's own time. Raises SourceError if there is no such folder.
+    """
+
+    def __init__(self, place: Path, patterns: Iterable[str] = (), observed_at: datetime | None = None) -> None:
+        if not place.is_dir():
+            raise SourceError(place, "there is no such folder")
+        self.place = place
+        self.left_out: Counter[str] = Counter()
+        self._name = namer(patterns)
+        self._observed_at = observed_at
+        self._files = sorted(path for path in place.rglob("*") if path.suffix in _DOCUMENTS and path.is_file())
+        self.total = len(self._files)
+
+    def captures(self) -> Iterator[Capture]:
+        """The files in the order of their paths."""
+        for file in self._files:
+            path = os.fsencode(file.relative_to(self.place).as_posix()).decode(errors="backslashreplace")
+            if not (name := self._name(path)):
+                self.left_out[path] += 1
+                continue
+            try:
+                body, modified = file.read_bytes(), file.stat().st_mtime
+            except OSError as error:
+                raise SourceError(file, error.strerror or str(error)) from error
+            observed_at = self._observed_at or datetime.fromtimestamp(modified, UTC)
+            yield capture(name.url, body, observed_at, "folder", mimetype=name.mimetype)
+
+
+def _by_document(version: Version) -> tuple[str, str, datetime]:
+    """Same region together, then same document, then time: the archive compresses a third better for it."""
+    return (version.name.url.rpartition("/")[2], version.name.url, version.observed_at)
+
+
+def _git(directory: Path, *arguments: str, place: Path) -> str:
+    """What git says, or a SourceError with its own words."""
+    try:
+        answer = subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise SourceError(place, "git is not installed") from error
+    if answer.returncode:
+        said = answer.stderr.decode(errors="replace").strip().splitlines()
+        raise SourceError(place, f"git says: {said[-1] if said else f'exit code {answer.returncode}'}")
+    return answer.stdout.decode(errors="backslashreplace")  # a name need not be UTF-8, but an address must be
+
+
+def _exists(repository: Path, commit: str) -> bool:
+    command = ["git", "-C", str(repository), "cat-file", "-e", f"{commit}^{{commit}}"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _blob(stream: IO[bytes], place: Path) -> bytes:
+    """One answer of `git cat-file --batch`: a header, the bytes, a line end."""
+    header = stream.readline().split()
+    if len(header) != 3:
+        raise SourceError(place, f"git lost an object: {b' '.join(header).decode(errors='replace') or 'no answer'}")
+    body = stream.read(int(header[2]))
+    stream.read(1)
+    return body
