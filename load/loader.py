@@ -1,0 +1,192 @@
+"""From the archive into the database: set-based, idempotent, and blind to the order of arrival."""
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import duckdb
+import msgspec
+
+from extract.archive import Archive
+from extract.capture import Capture
+from extract.manifests import Manifest
+from transform.model import Document, Quarantine
+from transform.normalise import read
+from warehouse.connection import writing
+from warehouse.migrate import migrate
+
+_SCRIPTS = sorted((Path(__file__).parent / "sql").glob("[0-9]_*.sql"))
+_encoder = msgspec.json.Encoder()
+
+Progress = Callable[[int], None]
+"""Called now and then with the number of captures read since the last call."""
+
+
+def quiet(captures: int) -> None:
+    """Progress for nobody."""
+
+
+class LoadReport(msgspec.Struct, frozen=True):
+    """What a load took in: runs and captures new to the database, how many change rows they made, and the
+    captures quarantined, by reason. `upgraded`: tables, views or macros were brought to this version."""
+
+    runs: int = 0
+    captures: int = 0
+    changes: int = 0
+    quarantined: dict[str, int] = {}
+    upgraded: bool = False
+
+
+class Staged(msgspec.Struct):
+    """A capture as the staging file has it: column names of core.capture."""
+
+    capture_id: int
+    run: str
+    url: str
+    observed_at: Any
+    status: int
+    mimetype: str
+    digest: str
+    length: int
+    source: str
+    document_number: int | None = None
+    election: str | None = None
+    document: str | None = None
+    contest_type: str | None = None
+    region_code: str | None = None
+    reported_at: Any = None
+    quarantine_reason: str | None = None
+    quarantine_place: str | None = None
+    quarantine_detail: str | None = None
+
+
+def load(archive: Archive, path: Path, progress: Progress = quiet) -> LoadReport:
+    """Take every run of the archive that the database does not have yet into it, all or nothing.
+
+    Raises WarehouseError, BusyError or StorageError; the database is then as it was.
+    """
+    manifests = archive.manifests()
+    with writing(path) as connection:
+        upgraded = migrate(connection, path)
+        known = {run for (run,) in connection.execute("SELECT run FROM core.run").fetchall()}
+        new = [manifest for manifest in manifests if manifest.run not in known]
+        if not new:
+            return LoadReport(upgraded=upgraded)
+        before = _changes(connection)
+        with tempfile.TemporaryDirectory(prefix="realcount-") as directory:
+            staging = Staging(Path(directory))
+            staging.take(archive, new, progress)
+            captures = _apply(connection, staging, new)
+        return LoadReport(len(new), captures, _changes(connection) - before, dict(staging.quarantined), upgraded)
+
+
+class Staging:
+    """Two files of JSON lines, the quickest way into DuckDB: captures, and the documents they hold."""
+
+    def __init__(self, directory: Path) -> None:
+        self.captures = directory / "captures.jsonl"
+        self.documents = directory / "documents.jsonl"
+        self.quarantined: Counter[str] = Counter()
+        self._readings: dict[tuple[str, str, int], tuple[int | None, Document | Quarantine]] = {}
+
+    def take(self, archive: Archive, manifests: list[Manifest], progress: Progress) -> None:
+        """Read the runs' captures; the same bytes under the same address are understood once."""
+        with self.captures.open("wb") as captures, self.documents.open("wb") as documents:
+            for manifest in manifests:
+                for segment in manifest.segments:
+                    for _, capture in archive.captures(segment.name):
+                        staged = self._stage(archive, manifest.run, capture, documents)
+                        captures.write(_encoder.encode(staged) + b"\n")
+                        progress(1)
+
+    def _stage(self, archive: Archive, run: str, capture: Capture, documents: IO[bytes]) -> Staged:
+        staged = Staged(
+            capture_id(capture),
+            run,
+            capture.url,
+            capture.observed_at,
+            capture.status,
+            capture.mimetype,
+            capture.digest,
+            capture.length,
+            capture.source,
+        )
+        reading = self._readings.get((capture.url, capture.digest, capture.status))
+        if reading is None:
+            reading = self._read(archive.with_body(capture), documents)
+            self._readings[capture.url, capture.digest, capture.status] = reading
+        staged.document_number, said = reading
+        if isinstance(said, Quarantine):
+            self.quarantined[said.reason] += 1
+            staged.quarantine_reason, staged.quarantine_place = said.reason, said.place
+            staged.quarantine_detail = said.detail
+        else:
+            staged.election, staged.document = said.endpoint.election, said.endpoint.document
+            staged.contest_type, staged.region_code = said.endpoint.contest_type, said.endpoint.region
+            staged.reported_at = said.reported_at
+        return staged
+
+    def _read(self, capture: Capture, documents: IO[bytes]) -> tuple[int | None, Document | Quarantine]:
+        said = read(capture)
+        if isinstance(said, Quarantine):
+            return None, said
+        number = len(self._readings)
+        documents.write(
+            _encoder.encode(
+                {
+                    "document_number": number,
+                    "units": said.units,
+                    "candidates": said.candidates,
+                    "tallies": said.tallies,
+                }
+            )
+            + b"\n"
+        )
+        return number, msgspec.structs.replace(said, units=(), candidates=(), tallies=())
+
+
+def capture_id(capture: Capture) -> int:
+    """First 63 bits of the sha256 of a capture's key: the same on every machine, in every rebuild."""
+    key = f"{capture.url}\n{capture.observed_at.isoformat()}\n{capture.digest}"
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
+
+
+def _apply(connection: duckdb.DuckDBPyConnection, staging: Staging, manifests: list[Manifest]) -> int:
+    """Run the load scripts over the staged files in one transaction; returns the captures that were new."""
+    connection.execute("SET VARIABLE staged_captures = ?", [str(staging.captures)])
+    connection.execute("SET VARIABLE staged_documents = ?", [str(staging.documents)])
+    connection.execute("BEGIN")
+    for script in _SCRIPTS:
+        connection.execute(script.read_text("utf-8"))
+    for manifest in manifests:
+        connection.execute(
+            "INSERT INTO core.run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                manifest.run,
+                manifest.sequence,
+                manifest.kind,
+                _encoder.encode(manifest.asked).decode(),
+                manifest.outcome,
+                manifest.started_at,
+                manifest.ended_at,
+                manifest.captures,
+                manifest.bodies,
+                _encoder.encode(manifest.answered).decode(),
+                _encoder.encode(manifest.versions).decode(),
+                manifest.digest,
+            ],
+        )
+    connection.execute("COMMIT")
+    (captures,) = connection.execute("SELECT count(*) FROM staged_capture").fetchone() or (0,)
+    return int(captures)
+
+
+def _changes(connection: duckdb.DuckDBPyConnection) -> int:
+    """Change rows of the database."""
+    (rows,) = connection.execute(
+        (Path(__file__).parent / "sql" / "count_changes.sql").read_text("utf-8")
+    ).fetchone() or (0,)
+    return int(rows)

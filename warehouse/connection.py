@@ -1,0 +1,83 @@
+"""Opening the database file: as its one writer, or as one of many readers of the published copy.
+
+While a writer has a DuckDB file open no other process can even read it. So the writer's file is opened for
+seconds, and readers get a copy that is replaced in one step after every load.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from extract.errors import BusyError, QueryError, StorageError, WarehouseError
+
+WRITER_FILE = "warehouse.duckdb"
+PUBLISHED_FILE = "realcount.duckdb"
+
+_STORAGE = "v1.5.0"  # so that DuckDB 1.5 can open what 2.0 wrote
+_TIME_ZONE = "Asia/Jakarta"  # moments are shown as KPU shows them
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The database as its only writer, checkpointed when it is left.
+
+    Raises BusyError if another process has it open, WarehouseError if it is no DuckDB file,
+    StorageError if the disk refuses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _explained(path):
+        connection = duckdb.connect(str(path), config={"storage_compatibility_version": _STORAGE})
+    try:
+        with _explained(path):
+            connection.execute(f"SET TimeZone = '{_TIME_ZONE}'")
+            yield connection
+            connection.execute("CHECKPOINT")  # a write-ahead log is where DuckDB's recovery bugs have been
+    finally:
+        connection.close()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published copy, read-only and shut off from files and network.
+
+    Raises WarehouseError if there is none yet, QueryError for SQL the database refuses.
+    """
+    if not path.exists():
+        raise WarehouseError(
+            f"there is no database at {str(path)!r} yet; load something first: realcount replay --help"
+        )
+    with _explained(path):
+        connection = duckdb.connect(str(path), read_only=True)
+    try:
+        connection.execute(f"SET TimeZone = '{_TIME_ZONE}'")
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+        yield connection
+    except duckdb.Error as error:
+        raise QueryError(_first_line(error)) from error
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """DuckDB's errors about files, in words that say what to do."""
+    try:
+        yield
+    except duckdb.Error as error:
+        said = str(error)
+        if "lock" in said and ("Conflicting" in said or "Could not set" in said):
+            raise BusyError(path, "the database") from error
+        if "not a valid DuckDB database" in said or "storage version" in said or "newer version" in said:
+            raise WarehouseError(
+                f"{str(path)!r} is no database that this DuckDB ({duckdb.__version__}) can open: {_first_line(error)}; "
+                "move it away and run: realcount rebuild"
+            ) from error
+        if any(words in said for words in ("No space left", "File too large", "Permission denied", "Read-only")):
+            raise StorageError(path, _first_line(error)) from error
+        raise
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,105 @@
+"""Bringing a database to this version's schema: numbered migrations, then all macros and views.
+
+Migrations live in `schema/NNNN_name.sql` and run once each; macros and views are one object a file and are
+replaced as a whole whenever any of them differs from what the database was given last.
+"""
+
+import hashlib
+from pathlib import Path
+
+import duckdb
+
+from extract.errors import WarehouseError
+
+_HERE = Path(__file__).parent
+_SURFACE = (  # in the order in which they need each other
+    "macros/core.level_of.sql",
+    "macros/core.parent_of.sql",
+    "macros/core.bare_name.sql",
+    "macros/core.endpoint.sql",
+    "macros/core.document_of.sql",
+    "macros/core.ladder.sql",
+    "macros/core.rank_in.sql",
+    "macros/core.margin_in.sql",
+    "macros/core.share_pct.sql",
+    "macros/core.position.sql",
+    "macros/core.votes_total.sql",
+    "macros/core.is_blank.sql",
+    "views/core.unit_packed.sql",
+    "views/core.candidate_packed.sql",
+    "views/core.tally_packed.sql",
+    "views/core.capture_packed.sql",
+    "views/core.unit_latest.sql",
+    "views/core.candidate_latest.sql",
+    "views/core.version.sql",
+    "macros/core.standings.sql",
+    "macros/core.results_at.sql",
+    "macros/results_as_of.sql",
+    "macros/results_as_known.sql",
+    "views/results.sql",
+    "views/timeline.sql",
+    "views/changes.sql",
+    "views/lead_changes.sql",
+    "views/progress.sql",
+    "views/captures.sql",
+    "views/runs.sql",
+)
+
+
+def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Create or upgrade the schema; False if there was nothing to do.
+
+    Raises WarehouseError for a foreign or newer database, and touches neither.
+    """
+    migrations = {int(file.name[:4]): file for file in sorted((_HERE / "schema").glob("[0-9]*.sql"))}
+    done = _version(connection, path)
+    if done > max(migrations):
+        raise WarehouseError(
+            f"{str(path)!r} was written by a newer realcount (schema {done}, this one knows {max(migrations)}); "
+            "upgrade realcount, or set --data-dir to another place"
+        )
+    surface = [(_HERE / name).read_text("utf-8") for name in _SURFACE]
+    digest = hashlib.sha256("".join(surface).encode()).hexdigest()
+    for number in range(done + 1, max(migrations) + 1):
+        connection.execute("BEGIN")
+        if number == 1:
+            _create_bookkeeping(connection)
+        connection.execute(migrations[number].read_text("utf-8"))
+        connection.execute("INSERT INTO core.migration VALUES (?, ?, NULL)", [number, migrations[number].stem])
+        connection.execute("COMMIT")
+    if is_new := _surface_digest(connection) != digest:
+        connection.execute("BEGIN")
+        for statement in surface:
+            connection.execute(statement)
+        connection.execute("UPDATE core.migration SET surface_digest = ?", [digest])
+        connection.execute("COMMIT")
+        connection.execute("CHECKPOINT")  # write-ahead log bugs cluster on DDL
+    return is_new
+
+
+def _version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+    """The newest migration that ran; 0 for an empty database."""
+    tables = {
+        f"{schema}.{table}"
+        for schema, table in connection.execute(
+            "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database()"
+        ).fetchall()
+    }
+    if "core.migration" in tables:
+        (version,) = connection.execute("SELECT max(version) FROM core.migration").fetchone() or (0,)
+        return int(version)
+    if tables:
+        raise WarehouseError(
+            f"{str(path)!r} is a database, but not realcount's (it has {', '.join(sorted(tables)[:3])}); "
+            "set --data-dir to another place"
+        )
+    return 0
+
+
+def _create_bookkeeping(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute((_HERE / "schema" / "bookkeeping.sql").read_text("utf-8"))
+
+
+def _surface_digest(connection: duckdb.DuckDBPyConnection) -> str | None:
+    (digest,) = connection.execute("SELECT max(surface_digest) FROM core.migration").fetchone() or (None,)
+    return None if digest is None else str(digest)

@@ -1,0 +1,34 @@
+CREATE OR REPLACE VIEW core.version AS
+WITH
+    told AS (
+        SELECT
+            *,
+            coalesce(reported_at, observed_at) AS position_at,
+            count(*) FILTER (witness <> 'page') OVER (PARTITION BY election, contest_code, stage, unit_code) AS json_rows
+        FROM core.tally
+        WHERE is_listed
+    ),
+    -- both witnesses in the order of KPU's clock; at equal times the unit's own document goes first
+    merged AS (
+        SELECT *
+        FROM told
+        WHERE witness <> 'page' OR json_rows = 0
+        QUALIFY (votes, stations_reported, stations_total) IS DISTINCT FROM lag((votes, stations_reported, stations_total)) OVER (
+            PARTITION BY election, contest_code, stage, unit_code
+            ORDER BY position_at, witness = 'parent', observed_at, capture_id
+        )
+    )
+SELECT
+    election, contest_type, contest_code, stage, unit_code,
+    row_number() OVER series AS version,
+    position_at, reported_at, observed_at, capture_id, witness,
+    stations_reported, stations_total, votes, votes_total, withdrawn_at,
+    lag(votes) OVER series AS previous_votes,
+    lag(stations_reported) OVER series AS previous_stations_reported,
+    lag(withdrawn_at) OVER series AS previous_withdrawn_at
+FROM merged
+WINDOW series AS (
+    PARTITION BY election, contest_code, stage, unit_code
+    ORDER BY position_at, witness = 'parent', observed_at, capture_id
+);
+COMMENT ON VIEW core.version IS 'Every version of every unit''s tally, both witnesses merged in the order of KPU''s clock, with the version before it';

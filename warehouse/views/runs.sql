@@ -1,0 +1,14 @@
+CREATE OR REPLACE VIEW runs AS FROM core.run;
+COMMENT ON VIEW runs IS 'Provenance: every run of the archive, with its manifest''s digest';
+COMMENT ON COLUMN runs.run IS 'Name of the run; its segment file is named after it';
+COMMENT ON COLUMN runs.sequence IS 'Place in the chain of manifests, from 1';
+COMMENT ON COLUMN runs.kind IS 'What the run did: replay git, replay folder, replay simulated';
+COMMENT ON COLUMN runs.asked IS 'What the run was asked to do, as its manifest says';
+COMMENT ON COLUMN runs.outcome IS 'complete, failed or interrupted (killed; recorded by the run after it)';
+COMMENT ON COLUMN runs.started_at IS 'When the run began';
+COMMENT ON COLUMN runs.ended_at IS 'When the run was sealed';
+COMMENT ON COLUMN runs.captures IS 'Captures the run archived';
+COMMENT ON COLUMN runs.bodies IS 'Captures among them whose bytes were new to the archive';
+COMMENT ON COLUMN runs.answered IS 'Captures by HTTP status';
+COMMENT ON COLUMN runs.versions IS 'Versions of the software that ran';
+COMMENT ON COLUMN runs.manifest_digest IS 'sha256 of the manifest, its link in the chain';
