@@ -1,0 +1,143 @@
+"""Answers on stdout: aligned tables for people, CSV and JSON for programs. Everything else goes to stderr."""
+
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta, timezone
+from decimal import ROUND_HALF_UP, Decimal
+from typing import IO, Any, Literal
+from unicodedata import category
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Format = Literal["table", "csv", "json"]
+
+WIB = timezone(timedelta(hours=7), "WIB")  # the whole country's count runs on this clock, whatever ours is
+
+
+def say(message: str) -> None:
+    """A message for the person at the terminal, on stderr."""
+    print(printable(message), file=sys.stderr, flush=True)
+
+
+def emit(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: Format, out: IO[str] | None = None) -> None:
+    """Rows in the form asked for. Tables show NULL as nothing, moments in WIB, text without control characters."""
+    out = out or sys.stdout
+    match form:
+        case "csv":
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows([_plain(value) for value in row] for row in rows)
+        case "json":
+            _emit_json(columns, rows, out)
+        case "table":
+            show(columns, ([readable(value) for value in row] for row in rows), out=out)
+
+
+def _emit_json(columns: Sequence[str], rows: Iterable[Sequence[Any]], out: IO[str]) -> None:
+    """A list with one object a line: a program reads it whole, a person and `grep` line by line."""
+    opening = "["
+    for row in rows:
+        record = {column: _structured(value) for column, value in zip(columns, row, strict=True)}
+        out.write(f"{opening}\n  {msgspec.json.encode(record).decode()}")
+        opening = ","
+    out.write("[]\n" if opening == "[" else "\n]\n")
+
+
+def show(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str | None = None,
+    left: Iterable[str] = (),
+    out: IO[str] | None = None,
+) -> None:
+    """A table for people; columns of figures line up on the right, `left` names those that do not."""
+    out = out or sys.stdout
+    rows = [list(row) for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for position, column in enumerate(columns):
+        figures = column not in left and all(_is_figure(row[position]) for row in rows)
+        table.add_column(column, justify="right" if figures else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = Console(file=out, highlight=False)
+    if not console.is_terminal:
+        console.width = 10_000  # a file has no width: nothing may be cut
+    console.print(table)
+
+
+def readable(value: Any) -> str:
+    """A value as a person reads it."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return str(value)
+        case float():
+            return rounded(value)
+        case datetime():
+            return moment(value)
+    return printable(str(value))
+
+
+def rounded(value: float, places: int = 2) -> str:
+    """Rounded half up, as KPU rounds; Python and C round half to even."""
+    return str(Decimal(repr(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
+
+
+def moment(value: datetime) -> str:
+    """A moment on the count's clock."""
+    return f"{value.astimezone(WIB):%Y-%m-%d %H:%M:%S} WIB" if value.tzinfo else f"{value:%Y-%m-%d %H:%M:%S}"
+
+
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal: names come from outside, some with no-break spaces or worse."""
+    if text.isprintable():
+        return text
+    return "".join(map(_printable_letter, text))
+
+
+def _printable_letter(letter: str) -> str:
+    match category(letter):
+        case "Zs":
+            return " "
+        case "Cc" | "Cf" | "Cs" | "Co" | "Cn" | "Zl" | "Zp" if letter != "\n":
+            return "\N{REPLACEMENT CHARACTER}"
+    return letter
+
+
+def _is_figure(text: str) -> bool:
+    return not text or text.lstrip("+-").replace(",", "").replace(".", "").removesuffix(" %").isdigit()
+
+
+def _plain(value: Any) -> Any:
+    """A value as CSV has it: ISO moments, JSON for what has parts, nothing for NULL."""
+    match value:
+        case datetime():
+            return value.isoformat()
+        case dict() | list():
+            return msgspec.json.encode(_structured(value)).decode()
+        case bool():
+            return str(value).lower()
+    return value
+
+
+def _structured(value: Any) -> Any:
+    """A value that JSON can hold: decimals and the like as text."""
+    match value:
+        case dict():
+            return {str(key): _structured(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_structured(part) for part in value]
+        case None | bool() | int() | float() | str():
+            return value
+        case datetime():
+            return value.isoformat()
+    return str(value)

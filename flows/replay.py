@@ -1,0 +1,115 @@
+"""Replaying what others kept: source to archive, archive to database, database to readers."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from extract.capture import Capture
+from extract.night import Night
+from extract.recording import record
+from extract.simulator import Depth, Simulation
+from extract.sources import FolderSource, GitSource
+from flows.settings import Settings, versions
+from load.loader import LoadReport, Progress, load, quiet
+from load.publish import publish
+
+
+class ReplayReport(msgspec.Struct, frozen=True):
+    """What a replay did: captures read from the source, new in the archive, left out (path to versions), loaded."""
+
+    read: int
+    archived: int
+    left_out: dict[str, int]
+    load: LoadReport
+
+    @property
+    def is_new(self) -> bool:
+        """Whether anything was archived or loaded."""
+        return bool(self.archived or self.load.captures)
+
+
+def now() -> datetime:
+    """The one clock of a run."""
+    return datetime.now(UTC)
+
+
+def replay_git(
+    settings: Settings, place: Path, patterns: Iterable[str] = (), progress: Progress = quiet
+) -> ReplayReport:
+    """Replay a scraper's repository or bundle. Commits that an earlier run read to the end are passed over."""
+    patterns = sorted(patterns)
+    source = GitSource(place, patterns, known=_known_heads(settings, patterns))
+    asked = {"place": place.name, "heads": list(source.heads), "patterns": patterns}
+    with source:
+        return _replay(settings, "replay git", asked, source.captures(), source.left_out, progress)
+
+
+def replay_folder(
+    settings: Settings,
+    place: Path,
+    patterns: Iterable[str] = (),
+    observed_at: datetime | None = None,
+    progress: Progress = quiet,
+) -> ReplayReport:
+    """Replay a tree of files named like KPU's addresses, observed at a given time or at each file's own."""
+    patterns = sorted(patterns)
+    source = FolderSource(place, patterns, observed_at)
+    asked = {"place": place.name, "patterns": patterns, "observed_at": observed_at}
+    return _replay(settings, "replay folder", asked, source.captures(), source.left_out, progress)
+
+
+def replay_simulated(settings: Settings, night: Night, depth: Depth, progress: Progress = quiet) -> ReplayReport:
+    """Replay a simulated count night of Jakarta."""
+    asked = {"depth": depth, **msgspec.structs.asdict(night)}
+    return _replay(settings, "replay simulated", asked, Simulation(night).captures(depth), Counter(), progress)
+
+
+def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
+    """Build the database again from the archive alone, and put it in the old one's place when it is whole."""
+    draft = settings.database.with_name(f".{settings.database.name}.part")
+    for leftover in settings.data_dir.glob(f"{draft.name}*"):
+        leftover.unlink()
+    report = load(settings.archive, draft, progress)
+    draft.replace(settings.database)
+    publish(settings.database, settings.published)
+    return report
+
+
+def bring_up_to_date(settings: Settings, progress: Progress = quiet) -> LoadReport:
+    """Load what the archive has and the database has not, and publish if that changed anything."""
+    report = load(settings.archive, settings.database, progress)
+    if report.runs or report.upgraded or not settings.published.exists():
+        publish(settings.database, settings.published)
+    return report
+
+
+def _replay(
+    settings: Settings,
+    kind: str,
+    asked: dict[str, Any],
+    captures: Iterable[Capture],
+    left_out: Counter[str],
+    progress: Progress,
+) -> ReplayReport:
+    """Archive first, understand later."""
+    read = 0
+    with record(settings.archive, kind, asked, now, versions()) as run:
+        for capture in captures:
+            run.append(capture)
+            read += 1
+            progress(1)
+    return ReplayReport(read, run.captures, dict(left_out), bring_up_to_date(settings))
+
+
+def _known_heads(settings: Settings, patterns: list[str]) -> set[str]:
+    """The heads that a complete run with the same patterns has read."""
+    return {
+        head
+        for manifest in settings.archive.manifests()
+        if manifest.kind == "replay git" and manifest.outcome == "complete" and manifest.asked["patterns"] == patterns
+        for head in manifest.asked["heads"]
+    }
