@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES = pyproject.toml constraints.txt
 
-.PHONY: help demo test lint test-oldest-duckdb bench clean
+.PHONY: help demo test lint test-oldest-duckdb docs bench clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -23,6 +23,9 @@ lint: .venv/.lint ## check style, types and the import contract
 
 test-oldest-duckdb: .venv-oldest/.test ## run all tests on DuckDB 1.5.5, the oldest that is supported
 	.venv-oldest/bin/python -m pytest
+
+docs: .venv/.test ## write the generated parts of README anew
+	.venv/bin/python tests/test_docs.py
 
 bench: .venv/.bench ## print the benchmark table; needs the captured data beside the checkout
 	.venv/bin/python tests/bench/bench.py

@@ -35,6 +35,7 @@ replay = App(name="replay", help="Read what others kept, or a simulated night, i
 archive = App(name="archive", help="Look into the archive, and check it.")
 app.command(replay)
 app.command(archive)
+app.meta.suppress_keyboard_interrupt = False  # main says what a stop means for the archive
 
 Moment = Annotated[datetime, Parameter(help="a moment such as 2024-11-28T10:00:05+07:00; without an offset: WIB")]
 Here = Annotated[Settings, Parameter(parse=False)]

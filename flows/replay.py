@@ -25,11 +25,12 @@ class ReplayReport(msgspec.Struct, frozen=True):
     archived: int
     left_out: dict[str, int]
     load: LoadReport
+    is_published: bool
 
     @property
     def is_new(self) -> bool:
-        """Whether anything was archived or loaded."""
-        return bool(self.archived or self.load.captures)
+        """Whether the archive has more, or readers see more, than before."""
+        return bool(self.archived) or self.is_published
 
 
 def now() -> datetime:
@@ -79,12 +80,10 @@ def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
     return report
 
 
-def bring_up_to_date(settings: Settings, progress: Progress = quiet) -> LoadReport:
-    """Load what the archive has and the database has not, and publish if that changed anything."""
+def bring_up_to_date(settings: Settings, progress: Progress = quiet) -> tuple[LoadReport, bool]:
+    """Load what the archive has and the database has not; publish if readers would see anything new."""
     report = load(settings.archive, settings.database, progress)
-    if report.runs or report.upgraded or not settings.published.exists():
-        publish(settings.database, settings.published)
-    return report
+    return report, publish(settings.database, settings.published)
 
 
 def _replay(
@@ -102,7 +101,8 @@ def _replay(
             run.append(capture)
             read += 1
             progress(1)
-    return ReplayReport(read, run.captures, dict(left_out), bring_up_to_date(settings))
+    loaded, is_published = bring_up_to_date(settings)
+    return ReplayReport(read, run.captures, dict(left_out), loaded, is_published)
 
 
 def _known_heads(settings: Settings, patterns: list[str]) -> set[str]:

@@ -1,4 +1,7 @@
-"""Putting what captures state into the database, a function of their set alone, and publishing it."""
+"""Putting what captures state into the database, and publishing it for readers.
+
+The database is a function of the set of captures: their order, their batches and repetitions do not matter.
+"""
 
 from load.loader import LoadReport, load
 from load.publish import publish

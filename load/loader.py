@@ -31,13 +31,12 @@ def quiet(captures: int) -> None:
 
 class LoadReport(msgspec.Struct, frozen=True):
     """What a load took in: runs and captures new to the database, how many change rows they made, and the
-    captures quarantined, by reason. `upgraded`: tables, views or macros were brought to this version."""
+    captures quarantined, by reason."""
 
     runs: int = 0
     captures: int = 0
     changes: int = 0
     quarantined: dict[str, int] = {}
-    upgraded: bool = False
 
 
 class Staged(msgspec.Struct):
@@ -70,17 +69,17 @@ def load(archive: Archive, path: Path, progress: Progress = quiet) -> LoadReport
     """
     manifests = archive.manifests()
     with writing(path) as connection:
-        upgraded = migrate(connection, path)
+        migrate(connection, path)
         known = {run for (run,) in connection.execute("SELECT run FROM core.run").fetchall()}
         new = [manifest for manifest in manifests if manifest.run not in known]
         if not new:
-            return LoadReport(upgraded=upgraded)
+            return LoadReport()
         before = _changes(connection)
         with tempfile.TemporaryDirectory(prefix="realcount-") as directory:
             staging = Staging(Path(directory))
             staging.take(archive, new, progress)
             captures = _apply(connection, staging, new)
-        return LoadReport(len(new), captures, _changes(connection) - before, dict(staging.quarantined), upgraded)
+        return LoadReport(len(new), captures, _changes(connection) - before, dict(staging.quarantined))
 
 
 class Staging:

@@ -7,10 +7,14 @@ from pathlib import Path
 from extract.errors import StorageError
 
 
-def publish(database: Path, published: Path) -> None:
-    """Put a copy of the closed database in place. Readers see the old one or the new one, never half of it;
-    one that has the old copy open keeps it. Raises StorageError if the disk refuses; the old copy then stays.
+def publish(database: Path, published: Path) -> bool:
+    """Put a copy of the closed database in place; False if the one that is there is of the same state.
+
+    Readers see the old copy or the new one, never half of it; who has the old one open keeps it.
+    Raises StorageError if the disk refuses; the old copy then stays, and the next call tries again.
     """
+    if published.exists() and published.stat().st_mtime_ns >= database.stat().st_mtime_ns:
+        return False
     draft = published.with_name(f".{published.name}.part")
     try:
         with database.open("rb") as source, draft.open("wb") as target:
@@ -21,3 +25,4 @@ def publish(database: Path, published: Path) -> None:
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise StorageError(published, error.strerror or str(error)) from error
+    return True

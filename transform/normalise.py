@@ -29,6 +29,7 @@ from transform.model import Candidate, Document, Quarantine, ReportingUnit, Stat
 from transform.wire import ADMINISTRASI, Chart, Count, Paslon, Wilayah
 
 _FORM_STATION = re.compile(r"(?:^|/)(\d{13})-")  # form images were named by their station in February 2024
+_ELECTING = {"pkwkp": "province", "pkwkk": "regency", "ppwp": "national"}
 
 _count = msgspec.json.Decoder(Count)
 _regions = msgspec.json.Decoder(list[Any])
@@ -45,6 +46,7 @@ def read(capture: Capture) -> Document | Quarantine:
 
         return read_page(capture.url, body)
     try:
+        body.decode()  # msgspec does not look into the keys and texts that it skips
         endpoint = Endpoint.from_url(capture.url)
         match endpoint.document:
             case "wilayah":
@@ -87,8 +89,8 @@ def _read_pairs(endpoint: Endpoint, body: bytes) -> Document:
         if not isinstance(pairs, dict):
             raise UnfitError("wrong_shape", place, f"expected an object of pairs, found {kind_of(pairs)}")
         contest = contest_of(endpoint.contest_type, region_code(region, place))
-        if contest != f"{endpoint.contest_type}:{region}":
-            raise UnfitError("wrong_region", place, f"{endpoint.contest_type} has no contest of its own in {region}")
+        if level_of(region) != _ELECTING[endpoint.contest_type]:
+            raise UnfitError("wrong_region", place, f"{endpoint.contest_type} is not voted on in {region} by itself")
         for candidate_id, item in pairs.items():
             here = f"{place}.{candidate_id}"
             pair = convert(item, Paslon, here)

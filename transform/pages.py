@@ -81,6 +81,7 @@ class _Soup(BeautifulSoup):
     """Refuses to grow deeper than any page of KPU's: bs4 climbs up again from every element it adds."""
 
     def pushTag(self, tag: Tag) -> None:  # noqa: N802 (bs4's own name)
+        """Open an element, or raise UnfitError if it lies too deep."""
         if len(self.tagStack) > _MOST_LEVELS:
             raise UnfitError("wrong_shape", "html", f"nested deeper than {_MOST_LEVELS} levels")
         super().pushTag(tag)

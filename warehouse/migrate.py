@@ -46,8 +46,8 @@ _SURFACE = (  # in the order in which they need each other
 )
 
 
-def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Create or upgrade the schema; False if there was nothing to do.
+def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Create or upgrade the schema.
 
     Raises WarehouseError for a foreign or newer database, and touches neither.
     """
@@ -67,14 +67,13 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
         connection.execute(migrations[number].read_text("utf-8"))
         connection.execute("INSERT INTO core.migration VALUES (?, ?, NULL)", [number, migrations[number].stem])
         connection.execute("COMMIT")
-    if is_new := _surface_digest(connection) != digest:
+    if _surface_digest(connection) != digest:
         connection.execute("BEGIN")
         for statement in surface:
             connection.execute(statement)
         connection.execute("UPDATE core.migration SET surface_digest = ?", [digest])
         connection.execute("COMMIT")
         connection.execute("CHECKPOINT")  # write-ahead log bugs cluster on DDL
-    return is_new
 
 
 def _version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:

@@ -92,7 +92,7 @@ def table(directory: Path) -> list[tuple[str, str, str]]:
     wall = statistics.median(process.wall for process in first)
     decoding = median(timed(lambda: [orjson.loads(body) for body in bodies]), RUNS)
     typed = 'STRUCT(chart MAP(VARCHAR, JSON), "table" MAP(VARCHAR, MAP(VARCHAR, JSON)))'
-    decode = f"SELECT count(ts), sum(cardinality(tungsura.\"table\")) FROM read_json('{lines}', columns = {{ts: 'VARCHAR', tungsura: '{typed}'}})"  # noqa: S608, E501 (our own path)
+    decode = f"SELECT count(ts), sum(cardinality(tungsura.\"table\")) FROM read_json('{lines}', columns = {{ts: 'VARCHAR', tungsura: '{typed}'}})"  # noqa: E501 (one expression)
     reading = median(timed(lambda: duckdb.sql(decode).fetchall()), RUNS)
     lines.unlink()
     second = median(lambda: run("replay", "git", str(BUNDLE), data=directory, expect=64).wall, RUNS)
@@ -102,7 +102,7 @@ def table(directory: Path) -> list[tuple[str, str, str]]:
     size = sum(path.stat().st_size for path in (directory / "archive").rglob("*") if path.is_file())
     with duckdb.connect(str(directory / "realcount.duckdb"), read_only=True) as connection:
         as_of = median(timed(lambda: connection.execute(AS_OF).fetchall()), QUERY_RUNS)
-        jakarta = f"SELECT * FROM results_as_of(TIMESTAMPTZ '{MOMENT}') WHERE unit_code = '31'"  # noqa: S608
+        jakarta = f"SELECT * FROM results_as_of(TIMESTAMPTZ '{MOMENT}') WHERE unit_code = '31'"
         one = median(timed(lambda: connection.execute(jakarta).fetchall()), QUERY_RUNS)
         grown = median(
             timed(lambda: connection.execute("SELECT * FROM timeline WHERE unit_code = '31'").fetchall()), QUERY_RUNS

@@ -39,9 +39,7 @@ SELECT
     now.withdrawn_at
 FROM in_force AS now
 LEFT JOIN core.tally AS last -- the version that had votes last
-    ON now.withdrawn_at IS NOT NULL
-    AND last.election = now.election AND last.contest_code = now.contest_code AND last.stage = now.stage
-    AND last.unit_code = now.unit_code AND last.witness = now.witness AND last.region_code = now.region_code
-    AND last.capture_id = now.counted.capture_id
+    ON now.withdrawn_at IS NOT NULL -- a capture is one document, which has a unit and witness once
+    AND last.capture_id = now.counted.capture_id AND last.unit_code = now.unit_code AND last.witness = now.witness
 WHERE now.choice = 1 AND now.is_listed;
 COMMENT ON MACRO TABLE core.standings IS 'One row per contest, stage and unit as of both clocks: the latest progress, and the votes of the latest version that had any';

@@ -1,0 +1,39 @@
+"""What several tests share: the real data, where it is there, and a clock that goes on only when told to."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+REAL = Path(__file__).parents[1].parent / "shared" / "real"  # stays outside of the project
+
+hypothesis.settings.register_profile("realcount", deadline=None)  # a slow machine is no bug
+hypothesis.settings.load_profile("realcount")
+
+
+class Ticking:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Ticking:
+    """Ten in the morning in Jakarta, the day after the vote of 2024."""
+    return Ticking(datetime(2024, 11, 28, 3, 0, 0, tzinfo=UTC))
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The directory of what KPU really served."""
+    if not REAL.is_dir():
+        pytest.skip("the real data is not beside this checkout")
+    return REAL
