@@ -6,6 +6,7 @@ The words are the web archives' (CDX, WARC 1.1): a body that was seen before is 
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +29,8 @@ class Capture(msgspec.Struct, frozen=True):
     """One answer: where from, when (UTC), how it answered, and its bytes.
 
     `body` is None when this answer repeated bytes the archive already holds under `digest` and they were
-    not looked up. `source` says who observed it: `kpu`, `git:<commit>`, `folder`, `simulated:<seed>`.
+    not looked up; so does an answer "304 Not Modified". `truncated` says in WARC's words why the body is
+    not whole: `length`, `time` or `disconnect`. `source` says who observed it: `kpu`, `git:<commit>`, `folder`, `simulated:<seed>`.
     """
 
     url: str
@@ -40,6 +42,7 @@ class Capture(msgspec.Struct, frozen=True):
     source: str
     body: bytes | None = None
     headers: dict[str, str] = {}
+    truncated: str | None = None
 
     @property
     def key(self) -> tuple[str, datetime, str]:
@@ -61,6 +64,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     length: int
     source: str
     headers: dict[str, str] = {}
+    truncated: str | None = None
     body: str | None = None
     body_base64: str | None = None
 
@@ -83,14 +87,16 @@ def capture(
     *,
     status: int = 200,
     mimetype: str = "application/json",
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    truncated: str | None = None,
 ) -> Capture:
     """A capture of these bytes; `observed_at` must know its time zone and is kept in UTC."""
     if observed_at.tzinfo is None:
         raise ValueError(f"observed_at needs a time zone: {observed_at.isoformat()}")
     kept = {name.lower(): value for name, value in (headers or {}).items() if name.lower() in KEPT_HEADERS}
     digest = digest_of(body)
-    return Capture(url, observed_at.astimezone(UTC), status, mimetype, digest, len(body), source, body, kept)
+    moment = observed_at.astimezone(UTC)
+    return Capture(url, moment, status, mimetype, digest, len(body), source, body, kept, truncated)
 
 
 def to_line(capture: Capture, *, revisit: bool) -> Line:
@@ -110,6 +116,7 @@ def to_line(capture: Capture, *, revisit: bool) -> Line:
         capture.length,
         capture.source,
         capture.headers,
+        capture.truncated,
         **fields,
     )
 
@@ -132,4 +139,5 @@ def from_line(line: Line) -> Capture:
         line.source,
         body,
         line.headers,
+        line.truncated,
     )

@@ -9,7 +9,8 @@ RealcountError                      exit code 1: our fault unless a branch below
 ├── StorageError                    1: the disk is full or refuses to be written
 ├── ArchiveError                    1: an archive that is not what it says it is
 ├── WarehouseError                  2: a database that this version must not touch
-└── BusyError                       75: another process is writing; try again later
+├── BusyError                       75: another process is writing; try again later
+└── SourceDownError                 75: the source is failing; try again later
 
 The exit code is part of the contract with users' scripts.
 """
@@ -92,3 +93,18 @@ class BusyError(RealcountError):
     def __init__(self, place: Path | str, what: str) -> None:
         super().__init__(f"{what} {str(place)!r} is being written by another process; try again when it is done")
         self.place = place
+
+
+class SourceDownError(RealcountError):
+    """A source that fails so steadily, or wants to be left alone for so long, that asking on would be hammering.
+
+    `retry_after` is in seconds from when it was said, where the source said it.
+    """
+
+    exit_code = 75
+
+    def __init__(self, source: str, why: str, retry_after: float | None = None) -> None:
+        later = f"in {round(retry_after)} s" if retry_after else "later"
+        super().__init__(f"{source} is failing: {why}; what was archived is safe, try again {later}")
+        self.source = source
+        self.retry_after = retry_after

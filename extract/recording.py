@@ -13,7 +13,7 @@ import msgspec
 
 from extract.archive import Archive
 from extract.capture import Capture, digest_of
-from extract.errors import BusyError, StorageError
+from extract.errors import ArchiveError, BusyError, StorageError
 from extract.manifests import Manifest, OpenRun, Outcome, Segment, write_whole
 from extract.segments import SUFFIX, SegmentWriter, frames
 
@@ -35,18 +35,27 @@ class Run:
         self._digests: set[str] = set()
 
     def append(self, capture: Capture) -> bool:
-        """Archive a capture with its body; False if the archive holds this very capture already."""
+        """Archive a capture; False if the archive holds this very capture already.
+
+        One without a body repeats bytes that the archive holds; raises ArchiveError if it does not.
+        """
         known = self._archive.index
         if capture.key in self._keys or capture.key in known.keys:
             return False
+        revisit = capture.digest in self._digests or capture.digest in known.bodies
+        if capture.body is None and not revisit:
+            raise ArchiveError(f"{capture.url} came without its body, and no capture holds {capture.digest}")
         if not self.captures:
             write_whole(self._note, msgspec.json.encode(self._opened))
-        revisit = capture.digest in self._digests or capture.digest in known.bodies
         self._writer.append(capture, self._clock(), revisit=revisit)
         self._keys.add(capture.key)
         self._digests.add(capture.digest)
         self.captures += 1
         return True
+
+    def tick(self) -> None:
+        """Flush what has waited for a second: to be called now and then while answers are waited for."""
+        self._writer.flush_if_old(self._clock())
 
     def finish(self, outcome: Outcome) -> Manifest | None:
         """Flush, close and seal. A run that wrote nothing leaves nothing."""

@@ -1,7 +1,6 @@
 """Reading what others kept: a git scrape or a folder becomes captures, with its own times and its own name.
 
-A source is a context manager: inside it, `captures()` can be asked once; `left_out` then counts the files
-that look like documents but are none, by path.
+`captures()` can be asked once; `left_out` then counts the files that look like documents but are none, by path.
 """
 
 import os
@@ -19,6 +18,9 @@ from extract.errors import SourceError
 from extract.naming import Name, namer
 
 _DOCUMENTS = (".json", ".html", ".htm")
+_REGULAR = "100"  # git's modes of files: 100644, 100755; a deleted one has 000000, a link 120000, a submodule 160000
+_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+"""Variables that a git hook sets for what it starts: they outdo `-C`, and another repository would be read."""
 
 
 class Source(Protocol):
@@ -73,6 +75,13 @@ class GitSource:
         heads = self.heads
         if set(heads) <= set(self._known):
             return self
+        if (
+            self.place.is_dir()
+            and _git(self.place, "rev-parse", "--is-shallow-repository", place=self.place) == "true\n"
+        ):
+            raise SourceError(
+                self.place, "it is a shallow clone, whose oldest commit seems to change every file; unshallow it"
+            )
         with ExitStack() as stack:  # a bundle that turns out to be cut leaves no directory behind
             self._repository = self.place if self.place.is_dir() else self._unbundle(stack)
             self._versions = sorted(self._list(heads), key=_by_document)
@@ -91,7 +100,7 @@ class GitSource:
             wanted.write(b"".join(version.blob.encode() + b"\n" for version in self._versions))
             wanted.seek(0)
             command = ["git", "-C", str(self._repository), "cat-file", "--batch", "--buffer"]
-            with subprocess.Popen(command, stdin=wanted, stdout=subprocess.PIPE) as git:
+            with subprocess.Popen(command, stdin=wanted, stdout=subprocess.PIPE, env=_environment()) as git:
                 for version in self._versions:
                     body = _blob(git.stdout, self.place)  # type: ignore[arg-type] # PIPE was asked for
                     yield capture(
@@ -122,8 +131,8 @@ class GitSource:
             self.commits += 1
             fields = rest.strip("\0\n").split("\0")
             for change, path in zip(fields[::2], fields[1::2], strict=False):
-                blob, status = change.split()[3:5]
-                if status == "D" or not path.endswith(_DOCUMENTS):
+                mode, before, blob = change.split()[1:4]
+                if blob == before or not mode.startswith(_REGULAR) or not path.endswith(_DOCUMENTS):
                     continue
                 if name := self._name(path):
                     yield Version(name, observed_at, commit, blob)
@@ -170,7 +179,8 @@ def _by_document(version: Version) -> tuple[str, str, datetime]:
 def _git(directory: Path, *arguments: str, place: Path) -> str:
     """What git says, or a SourceError with its own words."""
     try:
-        answer = subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, check=False)
+        command = ["git", "-C", str(directory), *arguments]
+        answer = subprocess.run(command, capture_output=True, check=False, env=_environment())
     except FileNotFoundError as error:
         raise SourceError(place, "git is not installed") from error
     if answer.returncode:
@@ -181,7 +191,12 @@ def _git(directory: Path, *arguments: str, place: Path) -> str:
 
 def _exists(repository: Path, commit: str) -> bool:
     command = ["git", "-C", str(repository), "cat-file", "-e", f"{commit}^{{commit}}"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return subprocess.run(command, capture_output=True, check=False, env=_environment()).returncode == 0
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would lead git away from the place that was named."""
+    return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
 
 
 def _blob(stream: IO[bytes], place: Path) -> bytes:

@@ -12,6 +12,8 @@ import msgspec
 
 from extract.archive import Archive
 from extract.capture import Capture
+from extract.endpoints import Endpoint
+from extract.errors import ArchiveError, EndpointError
 from extract.manifests import Manifest
 from transform.model import Document, Quarantine
 from transform.normalise import read
@@ -51,6 +53,8 @@ class Staged(msgspec.Struct):
     digest: str
     length: int
     source: str
+    etag: str | None = None
+    last_modified: str | None = None
     document_number: int | None = None
     election: str | None = None
     document: str | None = None
@@ -89,17 +93,24 @@ class Staging:
         self.captures = directory / "captures.jsonl"
         self.documents = directory / "documents.jsonl"
         self.quarantined: Counter[str] = Counter()
-        self._readings: dict[tuple[str, str, int], tuple[int | None, Document | Quarantine]] = {}
+        self._readings: dict[tuple[str, str, int, str | None], tuple[int | None, Document | Quarantine]] = {}
 
     def take(self, archive: Archive, manifests: list[Manifest], progress: Progress) -> None:
         """Read the runs' captures; the same bytes under the same address are understood once."""
         with self.captures.open("wb") as captures, self.documents.open("wb") as documents:
             for manifest in manifests:
                 for segment in manifest.segments:
+                    found = 0
                     for _, capture in archive.captures(segment.name):
+                        found += 1
                         staged = self._stage(archive, manifest.run, capture, documents)
                         captures.write(_encoder.encode(staged) + b"\n")
                         progress(1)
+                    if found != segment.captures:
+                        raise ArchiveError(
+                            f"{segment.name} has {found:,} captures, its manifest says {segment.captures:,}; "
+                            "run: realcount archive verify"
+                        )
 
     def _stage(self, archive: Archive, run: str, capture: Capture, documents: IO[bytes]) -> Staged:
         staged = Staged(
@@ -112,20 +123,22 @@ class Staging:
             capture.digest,
             capture.length,
             capture.source,
+            capture.headers.get("etag"),
+            capture.headers.get("last-modified"),
         )
-        reading = self._readings.get((capture.url, capture.digest, capture.status))
-        if reading is None:
-            reading = self._read(archive.with_body(capture), documents)
-            self._readings[capture.url, capture.digest, capture.status] = reading
-        staged.document_number, said = reading
+        same = (capture.url, capture.digest, capture.status, capture.truncated)
+        if same not in self._readings:
+            self._readings[same] = self._read(archive.with_body(capture), documents)
+        staged.document_number, said = self._readings[same]
         if isinstance(said, Quarantine):
             self.quarantined[said.reason] += 1
             staged.quarantine_reason, staged.quarantine_place = said.reason, said.place
             staged.quarantine_detail = said.detail
         else:
-            staged.election, staged.document = said.endpoint.election, said.endpoint.document
-            staged.contest_type, staged.region_code = said.endpoint.contest_type, said.endpoint.region
             staged.reported_at = said.reported_at
+        if endpoint := _asked(capture.url) if isinstance(said, Quarantine) else said.endpoint:
+            staged.election, staged.document = endpoint.election, endpoint.document
+            staged.contest_type, staged.region_code = endpoint.contest_type, endpoint.region
         return staged
 
     def _read(self, capture: Capture, documents: IO[bytes]) -> tuple[int | None, Document | Quarantine]:
@@ -151,6 +164,14 @@ def capture_id(capture: Capture) -> int:
     """First 63 bits of the sha256 of a capture's key: the same on every machine, in every rebuild."""
     key = f"{capture.url}\n{capture.observed_at.isoformat()}\n{capture.digest}"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
+
+
+def _asked(url: str) -> Endpoint | None:
+    """What was asked for when the answer says nothing."""
+    try:
+        return Endpoint.from_url(url)
+    except EndpointError:
+        return None
 
 
 def _apply(connection: duckdb.DuckDBPyConnection, staging: Staging, manifests: list[Manifest]) -> int:

@@ -197,10 +197,17 @@ def presidential(region: str, document: DocumentKind = "hhcw") -> Endpoint:
     return Endpoint("pemilu-2024", document, "ppwp", region)
 
 
-def captured(endpoint: Endpoint, body: Any, *, status: int = 200, mimetype: str = "application/json") -> Capture:
+def captured(
+    endpoint: Endpoint,
+    body: Any,
+    *,
+    status: int = 200,
+    mimetype: str = "application/json",
+    truncated: str | None = None,
+) -> Capture:
     """This body as the answer to this question; anything but bytes is sent as JSON."""
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return capture(endpoint.url(), sent, OBSERVED_AT, "test", status=status, mimetype=mimetype)
+    return capture(endpoint.url(), sent, OBSERVED_AT, "test", status=status, mimetype=mimetype, truncated=truncated)
 
 
 def understood(endpoint: Endpoint, body: Any) -> Document:

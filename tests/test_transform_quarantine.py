@@ -57,6 +57,7 @@ class Case(NamedTuple):
     found: Any = None
     status: int = 200
     mimetype: str = "application/json"
+    truncated: str | None = None
 
     def __str__(self) -> str:
         return f"{self.reason} {self.place} {self.endpoint.document} {self.found!r:.24}"
@@ -93,7 +94,8 @@ NOT_THEN = ("2024-02-30 00:00:00", "2024-13-01 00:00:00", "2024-11-28 02:60:00",
 
 CASES = [
     # What the source answered
-    *(Case("http_status", "$", JAKARTA, province(), status, status) for status in (204, 206, 304, 403, 404, 429, 503)),
+    *(Case("http_status", "$", JAKARTA, province(), status, status) for status in (204, 206, 403, 404, 429, 503)),
+    *(Case("truncated", "$", JAKARTA, province(), why, truncated=why) for why in ("length", "time", "disconnect")),
     Case("not_json", "$", JAKARTA, b"<!DOCTYPE html><div id=app></div>", "a page", mimetype="text/html"),
     # A region's count
     *cells("wrong_mode", JAKARTA, province(), {"$.mode": ("hr", "wilayah", "HHCW", "")}),
@@ -218,7 +220,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_was_not_asked_for_is_refused_with_its_reason_and_exact_place(case: Case) -> None:
-    said = refused(case.endpoint, case.body, status=case.status, mimetype=case.mimetype)
+    said = refused(case.endpoint, case.body, status=case.status, mimetype=case.mimetype, truncated=case.truncated)
     assert (said.reason, said.place) == (case.reason, case.place)
     assert 5 < len(said.detail) < 150
 
@@ -226,6 +228,10 @@ def test_what_was_not_asked_for_is_refused_with_its_reason_and_exact_place(case:
 def test_every_reason_there_is_has_a_body_that_shows_it() -> None:
     of_pages = {"empty_shell", "unknown_page"}
     assert {case.reason for case in CASES} == set(get_args(Reason)) - of_pages
+
+
+def test_bytes_that_a_304_confirmed_are_understood_as_before() -> None:
+    assert read(captured(JAKARTA, province(), status=304)) == read(captured(JAKARTA, province()))
 
 
 def test_an_address_of_no_document_is_refused_whatever_was_there() -> None:

@@ -15,7 +15,8 @@ Witness = Literal["self", "parent", "page"]
 """Which document says so: the unit's own, a row in its parent's table, a rendered page."""
 
 Reason = Literal[
-    "http_status",  # the source answered with something other than 200
+    "http_status",  # the source answered with something other than 200 or 304
+    "truncated",  # the body broke off, or was cut for its size
     "not_json",
     "wrong_mode",  # another document kind than the one asked for; KPU's own front end rejects these too
     "wrong_shape",

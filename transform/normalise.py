@@ -39,8 +39,10 @@ _pairs = msgspec.json.Decoder(dict[str, Any])
 def read(capture: Capture) -> Document | Quarantine:
     """What a capture says. It must have its body; its URL tells what was asked for."""
     body = capture.body or b""
-    if capture.status != 200:
+    if capture.status not in (200, 304):  # 304: the bytes we had before, confirmed
         return Quarantine("http_status", "$", f"the source answered {capture.status}")
+    if capture.truncated:
+        return Quarantine("truncated", "$", f"the body is not whole ({capture.truncated})")
     if capture.mimetype == "text/html" and not capture.url.endswith(".json"):
         from transform.pages import read_page  # BeautifulSoup takes 0.1 s to import and JSON never needs it
 

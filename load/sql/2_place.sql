@@ -25,16 +25,25 @@ FROM touched SEMI JOIN (FROM known_capture WHERE NOT is_base) USING (endpoint);
 
 -- What every series said at each of these captures. A capture that does not mention a series that its document
 -- has at other times says NULL of it; a known capture says what the change rows say as of its position.
+-- No ASOF JOIN: on structs of text it silently misses matches (DuckDB 1.5.5 and 2.0.0).
 CREATE OR REPLACE TEMP MACRO observed(said, packed) AS TABLE
 WITH
-    known_series AS (
-        SELECT DISTINCT endpoint, series FROM query_table(packed) SEMI JOIN touched USING (endpoint)
+    known AS (
+        SELECT endpoint, series, position, {'value': value} AS told, NULL AS is_base
+        FROM query_table(packed) SEMI JOIN touched USING (endpoint)
     ),
-    all_series AS (FROM known_series UNION SELECT endpoint, series FROM query_table(said))
-SELECT g.endpoint, g.series, g.position, g.is_base, p.value
-FROM (FROM known_capture JOIN known_series USING (endpoint)) AS g
-ASOF LEFT JOIN query_table(packed) AS p
-    ON g.endpoint = p.endpoint AND g.series = p.series AND g.position >= p.position
+    all_series AS (SELECT endpoint, series FROM known UNION SELECT endpoint, series FROM query_table(said)),
+    carried AS (
+        SELECT
+            endpoint, series, position, is_base,
+            last_value(told IGNORE NULLS) OVER (PARTITION BY endpoint, series ORDER BY position) AS told
+        FROM (
+            FROM known
+            UNION ALL BY NAME
+            SELECT endpoint, series, position, is_base FROM known_capture JOIN all_series USING (endpoint)
+        )
+    )
+SELECT endpoint, series, position, is_base, told.value AS value FROM carried WHERE is_base IS NOT NULL
 UNION ALL
 SELECT g.endpoint, g.series, g.position, false AS is_base, s.value
 FROM (

@@ -51,9 +51,9 @@ WITH
     )
 SELECT
     * REPLACE (
-        CASE WHEN counted IS NOT NULL AND core.is_blank(value.votes, value.stations_reported) THEN
+        CASE WHEN counted IS NOT NULL THEN -- withdrawn until there are votes again, even if the unit is left out meanwhile
             min(coalesce(withdrawn_at, position.position_at))
-                FILTER (core.is_blank(value.votes, value.stations_reported))
+                FILTER (withdrawn_at IS NOT NULL OR core.is_blank(value.votes, value.stations_reported))
                 OVER (PARTITION BY endpoint, series, counted ORDER BY position ROWS UNBOUNDED PRECEDING)
         END AS withdrawn_at
     )
