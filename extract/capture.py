@@ -24,13 +24,17 @@ KEPT_HEADERS = (
 )
 """Headers worth keeping as evidence: validators, clocks and what a cache said about itself."""
 
+STAND_IN = "X-Realcount-Source"
+"""The header by which a stand-in for KPU says what it serves, so that simulated captures say so for ever."""
+
 
 class Capture(msgspec.Struct, frozen=True):
     """One answer: where from, when (UTC), how it answered, and its bytes.
 
     `body` is None when this answer repeated bytes the archive already holds under `digest` and they were
     not looked up; so does an answer "304 Not Modified". `truncated` says in WARC's words why the body is
-    not whole: `length`, `time` or `disconnect`. `source` says who observed it: `kpu`, `git:<commit>`, `folder`, `simulated:<seed>`.
+    not whole: `length`, `time` or `disconnect`. `source` says who observed it: `kpu`, `git:<commit>`, `folder`,
+    `simulated:<seed>`.
     """
 
     url: str
