@@ -29,6 +29,7 @@ docs: .venv/.test ## write the generated parts of README anew
 
 bench: .venv/.bench ## print the benchmark table; needs the captured data beside the checkout
 	.venv/bin/python tests/bench/bench.py
+	.venv/bin/python tests/bench/crawl.py
 
 clean: ## remove what the other targets made, and no data
 	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -162,7 +162,8 @@ def _date(timestamp: int) -> str:
 def head_of(answer: Answer, at: datetime, label: str, *, stays_open: bool) -> bytes:
     """The status line and all header lines, with the empty one after them."""
     reason, connection = _REASONS.get(answer.status, ""), "" if stays_open else "Connection: close\r\n"
-    first = f"HTTP/1.1 {answer.status} {reason}\r\nDate: {_date(int(at.timestamp()))}\r\n{STAND_IN}: {label}\r\n{connection}"
+    date = _date(int(at.timestamp()))
+    first = f"HTTP/1.1 {answer.status} {reason}\r\nDate: {date}\r\n{STAND_IN}: {label}\r\n{connection}"
     return first.encode() + answer.fields + b"\r\n"
 
 
