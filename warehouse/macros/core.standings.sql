@@ -16,9 +16,12 @@ WITH
             t.*,
             row_number() OVER (
                 PARTITION BY t.election, t.contest_code, t.stage, t.unit_code
-                -- a page counts only where no JSON does; else the document that was fetched last speaks,
+                -- a witness that never had votes does not speak against one that had (its first answer may have come
+                -- after a withdrawal), nor a page against JSON; else the document that was fetched last speaks,
                 -- and of two that came together the unit's own
-                ORDER BY t.is_listed DESC, t.witness = 'page', h.head.observed_at DESC, t.witness = 'parent'
+                ORDER BY
+                    t.is_listed DESC, t.counted IS NULL AND core.is_blank(t.votes, t.stations_reported),
+                    t.witness = 'page', h.head.observed_at DESC, t.witness = 'parent'
             ) AS choice
         FROM core.tally AS t
         JOIN head AS h
@@ -26,20 +29,22 @@ WITH
             AND h.document = core.document_of(t.stage, t.witness)
             AND core.position(t.reported_at, t.observed_at, t.capture_id) <= h.head
             AND (t.superseded IS NULL OR t.superseded > h.head)
-    )
+    ),
+    chosen AS MATERIALIZED (FROM in_force WHERE choice = 1 AND is_listed)
 SELECT
+    election, contest_type, contest_code, stage, unit_code, witness, stations_reported, stations_total, reported_pct,
+    reported_at AS progress_reported_at, observed_at AS progress_observed_at,
+    votes, votes_total, reported_at, observed_at, capture_id, withdrawn_at
+FROM chosen
+WHERE withdrawn_at IS NULL
+UNION ALL
+SELECT -- after a withdrawal: the version that had votes last (a capture has a unit and witness once). It is a branch of
+       -- its own because it costs a third of the answer, and nothing as long as nothing is withdrawn.
     now.election, now.contest_type, now.contest_code, now.stage, now.unit_code, now.witness,
-    now.stations_reported, now.stations_total, now.reported_pct,
-    now.reported_at AS progress_reported_at, now.observed_at AS progress_observed_at,
-    CASE WHEN now.withdrawn_at IS NULL THEN now.votes ELSE last.votes END AS votes,
-    CASE WHEN now.withdrawn_at IS NULL THEN now.votes_total ELSE last.votes_total END AS votes_total,
-    CASE WHEN now.withdrawn_at IS NULL THEN now.reported_at ELSE last.reported_at END AS reported_at,
-    CASE WHEN now.withdrawn_at IS NULL THEN now.observed_at ELSE last.observed_at END AS observed_at,
-    CASE WHEN now.withdrawn_at IS NULL THEN now.capture_id ELSE last.capture_id END AS capture_id,
-    now.withdrawn_at
-FROM in_force AS now
-LEFT JOIN core.tally AS last -- the version that had votes last
-    ON now.withdrawn_at IS NOT NULL -- a capture is one document, which has a unit and witness once
-    AND last.capture_id = now.counted.capture_id AND last.unit_code = now.unit_code AND last.witness = now.witness
-WHERE now.choice = 1 AND now.is_listed;
+    now.stations_reported, now.stations_total, now.reported_pct, now.reported_at, now.observed_at,
+    last.votes, last.votes_total, last.reported_at, last.observed_at, last.capture_id, now.withdrawn_at
+FROM chosen AS now
+JOIN core.tally AS last
+    ON last.capture_id = now.counted.capture_id AND last.unit_code = now.unit_code AND last.witness = now.witness
+WHERE now.withdrawn_at IS NOT NULL;
 COMMENT ON MACRO TABLE core.standings IS 'One row per contest, stage and unit as of both clocks: the latest progress, and the votes of the latest version that had any';
