@@ -13,7 +13,8 @@ def publish(database: Path, published: Path) -> bool:
     Readers see the old copy or the new one, never half of it; who has the old one open keeps it.
     Raises StorageError if the disk refuses; the old copy then stays, and the next call tries again.
     """
-    if published.exists() and published.stat().st_mtime_ns >= database.stat().st_mtime_ns:
+    state = database.stat()
+    if published.exists() and published.stat().st_mtime_ns == state.st_mtime_ns:  # given below; clocks may be set back
         return False
     draft = published.with_name(f".{published.name}.part")
     try:
@@ -21,6 +22,7 @@ def publish(database: Path, published: Path) -> bool:
             shutil.copyfileobj(source, target, 1 << 20)
             target.flush()
             os.fsync(target.fileno())
+        os.utime(draft, ns=(state.st_atime_ns, state.st_mtime_ns))
         draft.replace(published)
     except OSError as error:
         draft.unlink(missing_ok=True)

@@ -26,7 +26,8 @@ COMMAND = Path(sys.executable).with_name("realcount")
 EXAMPLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 GENERATED = re.compile(r"(<!-- (\w+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
 SURFACE = (
-    "results", "results_as_of", "results_as_known", "timeline", "changes", "lead_changes", "progress", "captures", "runs",
+    "results", "results_as_of", "results_as_known", "timeline", "changes", "lead_changes",
+    "progress", "captures", "runs",
 )  # fmt: skip
 
 
@@ -56,7 +57,8 @@ def tables() -> dict[str, str]:
         comments = dict(
             connection.execute(
                 "SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal "
-                "UNION SELECT function_name || '(t)', comment FROM duckdb_functions() WHERE schema_name = 'main' AND NOT internal"
+                "UNION SELECT function_name || '(t)', comment FROM duckdb_functions() "
+                "WHERE schema_name = 'main' AND NOT internal"
             ).fetchall()
         )
     surface = [name if name in comments else f"{name}(t)" for name in SURFACE]

@@ -7,6 +7,7 @@ seconds, and readers get a copy that is replaced in one step after every load.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -26,9 +27,11 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises BusyError if another process has it open, WarehouseError if it is no DuckDB file,
     StorageError if the disk refuses.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _explained(path):
-        connection = duckdb.connect(str(path), config={"storage_compatibility_version": _STORAGE})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(path.parent, error.strerror or str(error)) from error
+    connection = _open(path, storage_compatibility_version=_STORAGE)
     try:
         with _explained(path):
             connection.execute(f"SET TimeZone = '{_TIME_ZONE}'")
@@ -48,8 +51,7 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise WarehouseError(
             f"there is no database at {str(path)!r} yet; load something first: realcount replay --help"
         )
-    with _explained(path):
-        connection = duckdb.connect(str(path), read_only=True)
+    connection = _open(path, access_mode="READ_ONLY")
     try:
         connection.execute(f"SET TimeZone = '{_TIME_ZONE}'")
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
@@ -58,6 +60,15 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise QueryError(_first_line(error)) from error
     finally:
         connection.close()
+
+
+def _open(path: Path, **config: Any) -> duckdb.DuckDBPyConnection:
+    """The file, if it is a database; for other kinds DuckDB would ask the network for an extension."""
+    try:
+        with _explained(path):
+            return duckdb.connect(str(path), config={"autoinstall_known_extensions": False, **config})
+    except duckdb.Error as error:
+        raise WarehouseError(_not_ours(path, error)) from error
 
 
 @contextmanager
@@ -69,14 +80,18 @@ def _explained(path: Path) -> Iterator[None]:
         said = str(error)
         if "lock" in said and ("Conflicting" in said or "Could not set" in said):
             raise BusyError(path, "the database") from error
-        if "not a valid DuckDB database" in said or "storage version" in said or "newer version" in said:
-            raise WarehouseError(
-                f"{str(path)!r} is no database that this DuckDB ({duckdb.__version__}) can open: {_first_line(error)}; "
-                "move it away and run: realcount rebuild"
-            ) from error
         if any(words in said for words in ("No space left", "File too large", "Permission denied", "Read-only")):
             raise StorageError(path, _first_line(error)) from error
+        if "Corrupt" in said:
+            raise WarehouseError(_not_ours(path, error)) from error
         raise
+
+
+def _not_ours(path: Path, error: duckdb.Error) -> str:
+    return (
+        f"{str(path)!r} is no database that this DuckDB ({duckdb.__version__}) can open: {_first_line(error)}; "
+        "move it away and run: realcount rebuild"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ _HERE = Path(__file__).parent
 _SURFACE = (  # in the order in which they need each other
     "macros/core.level_of.sql",
     "macros/core.parent_of.sql",
+    "macros/core.spelled.sql",
     "macros/core.bare_name.sql",
     "macros/core.endpoint.sql",
     "macros/core.document_of.sql",
@@ -81,7 +82,9 @@ def _version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
     tables = {
         f"{schema}.{table}"
         for schema, table in connection.execute(
-            "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database()"
+            "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database() "
+            "UNION ALL SELECT schema_name, view_name FROM duckdb_views() "
+            "WHERE database_name = current_database() AND NOT internal"
         ).fetchall()
     }
     if "core.migration" in tables:

@@ -78,6 +78,11 @@ def results(
     )
 
 
+def next_sequence(connection: duckdb.DuckDBPyConnection) -> int:
+    """The number that the next run will have in the chain."""
+    return int(ask(connection, "next_sequence").records()[0]["sequence"])
+
+
 def fingerprint(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Rows and sha256 of every table's contents: equal for equal sets of captures, whatever their order."""
     return ask(connection, "fingerprint").records()

@@ -1,6 +1,9 @@
 CREATE OR REPLACE MACRO core.bare_name(unit_name) AS
-    regexp_replace(
-        regexp_replace(upper(strip_accents(unit_name)), '^\s*((PROV(INSI)?|KAB(UPATEN)?|KOTA|KEC(AMATAN)?|KEL(URAHAN)?|DESA|ADM|DKI|DAERAH (KHUSUS|ISTIMEWA)( IBUKOTA)?)\b[.\s]*)+', ''),
-        '[^A-Z0-9]+', '', 'g'
+    replace(
+        regexp_replace(
+            core.spelled(unit_name),
+            '^((PROV(INSI)?|KAB(UPATEN)?|KOTA|KEC(AMATAN)?|KEL(URAHAN)?|DESA|ADM|DKI|DAERAH (KHUSUS|ISTIMEWA)( IBUKOTA)?) )+', ''
+        ),
+        ' ', ''
     );
-COMMENT ON MACRO core.bare_name IS 'A region''s name without kind, case, accents, dots, quotes and spaces: for finding it, never for joining';
+COMMENT ON MACRO core.bare_name IS 'A region''s name as it is spelled, without its kind and spaces: for finding it, never for joining';

@@ -4,9 +4,14 @@ WITH
         SELECT
             election, contest_code,
             list(candidate_id ORDER BY candidate_id) AS candidate_ids,
-            map_from_entries(list(('ballot-' || ballot_number, candidate_id)) FILTER (ballot_number IS NOT NULL)) AS by_ballot
-        FROM core.candidate_latest
-        WHERE candidate_id NOT LIKE 'ballot-%'
+            map_from_entries(list(('ballot-' || ballot_number, candidate_id)) FILTER (is_sole)) AS by_ballot
+        FROM (
+            SELECT
+                *, -- a number that two pairs share tells neither
+                ballot_number IS NOT NULL AND count(*) OVER (PARTITION BY election, contest_code, ballot_number) = 1 AS is_sole
+            FROM core.candidate_latest
+            WHERE candidate_id NOT LIKE 'ballot-%'
+        )
         GROUP BY ALL
     ),
     standing AS (
@@ -27,7 +32,7 @@ WITH
             * EXCLUDE (given, candidate_ids),
             unnest(
                 CASE
-                    WHEN len(given) >= len(candidate_ids) OR candidate_ids IS NULL THEN given
+                    WHEN candidate_ids IS NULL OR list_has_all([e.key FOR e IN given], candidate_ids) THEN given
                     ELSE list_concat(given, [
                         {'key': id, 'value': NULL::BIGINT} FOR id IN candidate_ids IF NOT list_contains([e.key FOR e IN given], id)
                     ])

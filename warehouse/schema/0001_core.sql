@@ -46,6 +46,8 @@ CREATE TABLE core.capture (
     digest VARCHAR NOT NULL,
     length BIGINT NOT NULL,
     source VARCHAR NOT NULL,
+    etag VARCHAR,
+    last_modified VARCHAR,
     quarantine_reason VARCHAR,
     quarantine_place VARCHAR,
     quarantine_detail VARCHAR
@@ -65,6 +67,8 @@ COMMENT ON COLUMN core.capture.mimetype IS 'Media type of the answer';
 COMMENT ON COLUMN core.capture.digest IS 'sha256 of the body; realcount archive show prints the bytes';
 COMMENT ON COLUMN core.capture.length IS 'Length of the body in bytes';
 COMMENT ON COLUMN core.capture.source IS 'Who observed it: git:<commit>, folder, simulated:<seed>';
+COMMENT ON COLUMN core.capture.etag IS 'Validator the source gave, to ask again only for what is newer';
+COMMENT ON COLUMN core.capture.last_modified IS 'The other validator, an HTTP date as it was sent';
 COMMENT ON COLUMN core.capture.quarantine_reason IS 'Why the body states nothing; NULL if it was understood';
 COMMENT ON COLUMN core.capture.quarantine_place IS 'Where in the body, as a JSON path';
 COMMENT ON COLUMN core.capture.quarantine_detail IS 'What was found there';

@@ -14,6 +14,8 @@ COMMENT ON COLUMN captures.mimetype IS 'Media type of the answer';
 COMMENT ON COLUMN captures.digest IS 'sha256 of the body; realcount archive show prints the bytes';
 COMMENT ON COLUMN captures.length IS 'Length of the body in bytes';
 COMMENT ON COLUMN captures.source IS 'Who observed it: git:<commit>, folder, simulated:<seed>';
+COMMENT ON COLUMN captures.etag IS 'Validator the source gave, to ask again only for what is newer';
+COMMENT ON COLUMN captures.last_modified IS 'The other validator, an HTTP date as it was sent';
 COMMENT ON COLUMN captures.quarantine_reason IS 'Why the body states nothing; NULL if it was understood';
 COMMENT ON COLUMN captures.quarantine_place IS 'Where in the body, as a JSON path';
 COMMENT ON COLUMN captures.quarantine_detail IS 'What was found there';

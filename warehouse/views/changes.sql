@@ -22,7 +22,7 @@ WITH
                 WHEN withdrawn_at IS NULL AND previous_withdrawn_at IS NOT NULL THEN 'restored'
                 WHEN is_first THEN 'first_report'
                 WHEN len(moved) = 2 AND moved[1].before = moved[2].after AND moved[1].after = moved[2].before THEN 'swap'
-                WHEN stations_reported IS NOT DISTINCT FROM previous_stations_reported THEN 'revision'
+                WHEN stations_reported = previous_stations_reported THEN 'revision' -- unknown (February's rows) is not the same
                 WHEN ups > 0 AND downs > 0 THEN 'mixed'
                 WHEN downs > 0 THEN 'decrease'
                 ELSE 'increase'

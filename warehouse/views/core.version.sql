@@ -10,13 +10,29 @@ WITH
     ),
     -- both witnesses in the order of KPU's clock; at equal times the unit's own document goes first
     merged AS (
-        SELECT *
+        SELECT
+            * REPLACE (
+                -- a witness whose first answer came after the withdrawal has not seen it, but another has seen votes
+                CASE
+                    WHEN withdrawn_at IS NULL AND core.is_blank(votes, stations_reported) AND bool_or(votes_total > 0) OVER earlier
+                    THEN position_at
+                    ELSE withdrawn_at
+                END AS withdrawn_at
+            )
         FROM told
         WHERE witness <> 'page' OR json_rows = 0
-        QUALIFY (votes, stations_reported, stations_total) IS DISTINCT FROM lag((votes, stations_reported, stations_total)) OVER (
-            PARTITION BY election, contest_code, stage, unit_code
-            ORDER BY position_at, witness = 'parent', observed_at, capture_id
-        )
+        WINDOW
+            series AS (
+                PARTITION BY election, contest_code, stage, unit_code
+                ORDER BY position_at, witness = 'parent', observed_at, capture_id
+            ),
+            earlier AS (
+                PARTITION BY election, contest_code, stage, unit_code
+                ORDER BY position_at, witness = 'parent', observed_at, capture_id
+                ROWS UNBOUNDED PRECEDING
+            )
+        QUALIFY
+            (votes, stations_reported, stations_total) IS DISTINCT FROM lag((votes, stations_reported, stations_total)) OVER series
     )
 SELECT
     election, contest_type, contest_code, stage, unit_code,
