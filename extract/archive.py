@@ -10,7 +10,6 @@ It can be read without this project: `zstdcat segments/*.zst | grep 3171`.
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +46,9 @@ class Archive:
         self.segments_directory = directory / "segments"
         self.manifests_directory = directory / "manifests"
         self._frames: OrderedDict[tuple[str, int], list[Line]] = OrderedDict()
+        self._index = Index(set(), {})
+        self._indexed: dict[str, int] = {}  # segments, as far as they were read
+        self._is_current = False
 
     def manifests(self) -> list[Manifest]:
         """The finished runs, oldest first. Raises ArchiveError for a manifest that is none."""
@@ -75,20 +77,31 @@ class Archive:
         for *_, place in sorted(order):
             yield self.with_body(from_line(self._line(place)))
 
-    @cached_property
+    @property
     def index(self) -> Index:
-        """Everything the archive held when first asked."""
-        index = Index(set(), {})
-        for segment in self.segment_names():
-            for place, capture in self.captures(segment):
-                index.keys.add(capture.key)
-                if capture.body is not None:
-                    index.bodies.setdefault(capture.digest, place)
-        return index
+        """Everything the archive held when first asked, or after `look_again`."""
+        if not self._is_current:
+            self._read_on()
+            self._is_current = True
+        return self._index
 
-    def forget(self) -> None:
-        """Drop the index: the archive has grown."""
-        self.__dict__.pop("index", None)
+    def look_again(self) -> None:
+        """The archive may have grown: what was added to it belongs to the index too."""
+        self._is_current = False
+
+    def _read_on(self) -> None:
+        """Index what was never read: segments only grow, so a crawl of many cycles reads each frame once."""
+        segments = self.segment_names()
+        if not self._indexed.keys() <= set(segments):  # somebody took segments away: their bodies are gone
+            self._index, self._indexed = Index(set(), {}), {}
+            self._frames.clear()
+        for segment in segments:
+            for frame in frames(self.segments_directory / segment, self._indexed.get(segment, 0)):
+                for number, line in enumerate(frame.lines()):
+                    self._index.keys.add((line.original, line.timestamp, line.digest))
+                    if not line.is_revisit:
+                        self._index.bodies.setdefault(line.digest, Place(segment, frame.offset, number))
+                self._indexed[segment] = frame.offset + frame.length
 
     def body(self, digest: str) -> bytes:
         """The bytes of this digest. Raises ArchiveError if no capture holds them."""

@@ -26,6 +26,7 @@ class Run:
     def __init__(self, archive: Archive, opened: OpenRun, clock: Clock) -> None:
         self.name = opened.run
         self.captures = 0
+        self.outcome: Outcome = "complete"  # unless an error, or whoever stops it early, says otherwise
         self._archive = archive
         self._opened = opened
         self._clock = clock
@@ -77,7 +78,7 @@ def record(archive: Archive, kind: str, asked: dict[str, Any], clock: Clock, ver
     """
     with _lock(archive):
         recover(archive, clock)
-        archive.forget()  # another process may have written since this one last looked
+        archive.look_again()  # another process may have written since this one last looked
         started_at = clock()
         name = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         run = Run(archive, OpenRun(name, kind, asked, started_at, versions), clock)
@@ -87,9 +88,9 @@ def record(archive: Archive, kind: str, asked: dict[str, Any], clock: Clock, ver
             run.finish("failed" if isinstance(error, Exception) else "interrupted")
             raise
         else:
-            run.finish("complete")
+            run.finish(run.outcome)
         finally:
-            archive.forget()
+            archive.look_again()
 
 
 @contextmanager

@@ -18,28 +18,28 @@ from cyclopts.config import Env
 from extract.errors import RealcountError, UsageError
 from extract.night import Night
 from extract.simulator import Depth
+from flows import crawling
 from flows import replay as replays
 from flows.output import WIB, Format, emit, printable, say
-from flows.settings import Settings
+from flows.settings import Here, Settings
 from load.loader import Progress, quiet
-
-NOTHING_NEW = 64
 
 app = App(
     name="realcount",
     help="The flight recorder of an Indonesian vote count.",
     version=lambda: version("realcount"),
     config=Env("REALCOUNT_", command=False),
+    default_parameter=Parameter(negative=()),  # no --no-… and --empty-… beside every option
 )
 replay = App(name="replay", help="Read what others kept, or a simulated night, into the archive and the database.")
 archive = App(name="archive", help="Look into the archive, and check it.")
 app.command(replay)
 app.command(archive)
+for command in (crawling.poll, crawling.follow, crawling.serve, crawling.serve_archive):
+    app.command(command)
 app.meta.suppress_keyboard_interrupt = False  # main says what a stop means for the archive
 
 Moment = Annotated[datetime, Parameter(help="a moment such as 2024-11-28T10:00:05+07:00; without an offset: WIB")]
-Here = Annotated[Settings, Parameter(parse=False)]
-"""Where things lie: handed to every command by the launcher, which reads --data-dir."""
 
 
 @app.meta.default
@@ -343,7 +343,7 @@ def _tell_replay(report: replays.ReplayReport, settings: Settings) -> int:
         say(f"Left out {path}, {count:,} version{'s' if count > 1 else ''}: not a KPU document.")
     if not report.is_new:
         say("Nothing new.")
-        return NOTHING_NEW
+        return crawling.NOTHING_NEW
     say(f"Archived {report.archived:,} of {report.read:,} captures; the others were there already."
         if report.archived < report.read else f"Archived {report.archived:,} captures.")  # fmt: skip
     say(f"Loaded {report.load.captures:,} captures: {report.load.changes:,} changes.")

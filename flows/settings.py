@@ -1,10 +1,13 @@
 """Where things lie, and what versions ran. Every setting has an environment variable `REALCOUNT_<NAME>`."""
 
 import platform
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from cyclopts import Parameter
 
 from extract.archive import Archive
 from warehouse.connection import PUBLISHED_FILE, WRITER_FILE
@@ -18,7 +21,7 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def archive(self) -> Archive:
         """The archive, the only truth."""
-        return Archive(self.data_dir / "archive")
+        return _archive(self.data_dir / "archive")
 
     @property
     def database(self) -> Path:
@@ -31,6 +34,11 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data_dir / PUBLISHED_FILE
 
 
+@lru_cache(maxsize=1)  # one directory a process: cycle after cycle reads on in the same index
+def _archive(directory: Path) -> Archive:
+    return Archive(directory)
+
+
 def versions() -> dict[str, str]:
     """What ran, for the run's manifest."""
     return {
@@ -38,3 +46,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "duckdb": version("duckdb"),
     }
+
+
+Here = Annotated[Settings, Parameter(parse=False)]
+"""Where things lie, as a command's parameter: the launcher reads --data-dir and hands it over."""

@@ -1,0 +1,218 @@
+"""The commands that ask KPU, or stand in for it: poll, follow, serve, serve-archive.
+
+What they need is imported when they run: the HTTP client and Prefect are slow to import.
+"""
+
+import asyncio
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
+
+from extract.endpoints import ContestType, Level
+from extract.errors import UsageError
+from flows.output import WIB, moment, say
+from flows.settings import Here
+
+if TYPE_CHECKING:
+    from flows.poll import CycleReport, Request
+
+NOTHING_NEW = 64
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Crawl:
+    """What to ask for, and how politely."""
+
+    contest: list[ContestType] = field(default_factory=lambda: ["pkwkp"])
+    """Contest types: pkwkp (governor), pkwkk (regent or mayor). May be given several times."""
+
+    region: list[str] = field(default_factory=list)
+    """Codes of the regions to begin at, such as 31; without any, every province of the contest."""
+
+    depth: Level = "district"
+    """The finest level whose own documents are asked for; a village's rows carry its stations' votes."""
+
+    rate: float = 5.0
+    """Requests a second, at most; 0 for no limit, for a stand-in of your own."""
+
+    connections: int = 4
+    """Connections at a time."""
+
+    budget: int = 0
+    """The most documents to ask for in a cycle; 0 for any number. What is left waits for the next cycle."""
+
+    reask_share: float = 0.02
+    """Share of the oldest documents asked for again in each cycle."""
+
+    base_url: str | None = None
+    """Another data host, such as a stand-in on loopback; no other host is asked then."""
+
+    contact: str | None = None
+    """An address at which KPU can reach you; it travels in the User-Agent."""
+
+    def request(self) -> "Request":
+        """This crawl for the poller."""
+        from flows.plan import Scope
+        from flows.poll import Request
+
+        scope = Scope(
+            contest_types=tuple(self.contest),
+            roots=tuple(self.region),
+            depth=self.depth,
+            reask_share=self.reask_share,
+            budget=self.budget,
+        )
+        return Request.of(scope, self.base_url, rate=self.rate, connections=self.connections, contact=self.contact)
+
+
+def poll(*, crawl: Crawl = Crawl(), once: bool = True, settings: Here) -> int:
+    """Ask KPU for what changed, once: follow the change down the tree, archive every answer, load, publish.
+
+    Exit code 0: something new; 64: nothing new; 75: the source is failing, or another process crawls here.
+
+    Parameters
+    ----------
+    once
+        One cycle, as always; 'realcount follow' goes on.
+    """
+    from flows.poll import poll as one_cycle
+
+    if not once:
+        return follow(crawl=crawl, settings=settings)
+    report = asyncio.run(one_cycle(settings, crawl.request()))
+    _tell(report)
+    if report.source_down:
+        raise report.source_down
+    return 0 if report.is_new else NOTHING_NEW
+
+
+def follow(*, crawl: Crawl = Crawl(), every: str = "auto", settings: Here) -> int:
+    """Ask KPU again and again, until Ctrl-C or SIGTERM.
+
+    Parameters
+    ----------
+    every
+        How long from cycle to cycle: auto (KPU's own rhythm, slower while nothing changes), or 90s, 15m, 1h.
+    """
+    from flows.cadence import parse_every
+    from flows.poll import follow as go_on
+
+    def tell(report: "CycleReport", begins: datetime) -> None:
+        _tell(report)
+        if report.source_down:
+            say(f"realcount: {report.source_down}")
+        if not report.is_stopped:
+            say(f"The next cycle begins at {moment(begins)}.")
+
+    interval = parse_every(every)
+    asyncio.run(go_on(settings, crawl.request(), interval, tell))
+    say("Stopped in good order.")
+    return 0
+
+
+def serve_archive(
+    *,
+    simulated: bool = False,
+    seed: int = 2024,
+    lag: int = 0,
+    revisions: float = 0.01,
+    withdrawal: bool = False,
+    speed: float = 1.0,
+    at: datetime | None = None,
+    loop: bool = False,
+    faults: float = 0.0,
+    host: str = "127.0.0.1",
+    port: int = 8031,
+    log: Path | None = None,
+    settings: Here,
+) -> int:
+    """Stand in for KPU: serve the archive, or the simulator, over HTTP at a virtual clock.
+
+    Parameters
+    ----------
+    simulated
+        Serve a simulated night of Jakarta instead of the archive.
+    seed
+        Of the simulated night.
+    lag
+        Of the simulated night: publications by which each level above the districts is late.
+    revisions
+        Of the simulated night: share of stations whose first figures are revised.
+    withdrawal
+        Of the simulated night: end it as KPU did.
+    speed
+        Virtual seconds a second: 900 plays a quarter of an hour in a second, 0 stands still.
+    at
+        Virtual time to begin at; else the beginning of what is served.
+    loop
+        Begin again when the end is reached.
+    faults
+        Share of answers that are faulty, every kind as often as any other.
+    host
+        Address to listen at. Only loopback is safe: anybody who reaches it is answered.
+    port
+        Port to listen at; 0 for any that is free.
+    log
+        File that gets one JSON line for every request.
+    """
+    from extract.faults import Faults
+    from extract.night import Night
+    from extract.server import ArchivedSource, RequestLog, SimulatedSource, VirtualClock, run, serving
+    from extract.simulator import Simulation
+
+    source: ArchivedSource | SimulatedSource
+    if simulated:
+        night = Night(seed=seed, lag=lag, revisions=revisions, withdrawal=withdrawal)
+        source = SimulatedSource(Simulation(night))
+    else:
+        source = ArchivedSource.of(settings.archive)
+    begins, ends = source.span
+    start = at.replace(tzinfo=at.tzinfo or WIB) if at else begins
+    clock = VirtualClock(start=start, speed=speed, end=ends if speed and ends > start else None, loops=loop)
+    say(f"Virtual time {moment(start)} to {moment(ends)}, {speed:g} times as fast. Stop with Ctrl-C.")
+    with log.open("ab") if log else nullcontext() as stream:
+        service = serving(
+            source,
+            clock,
+            faults=Faults.evenly(faults) if faults else None,
+            host=host,
+            port=port,
+            log=RequestLog(stream=stream),
+        )
+        served = run(service, lambda server: say(f"Serving at {server.base_url}"))
+    say(f"Stopped. Answered {served.asked:,} requests.")
+    return 0
+
+
+def serve(*, crawl: Crawl = Crawl(), every: str = "15m", settings: Here) -> int:
+    """Run the crawl on a schedule with Prefect: on its embedded server, or on the one PREFECT_API_URL names.
+
+    Parameters
+    ----------
+    every
+        How long from cycle to cycle, such as 15m. A cycle that comes due while one runs is skipped.
+    """
+    from flows.cadence import parse_every
+    from flows.serving import serve as serve_flows
+
+    interval = parse_every(every)
+    if interval is None:
+        raise UsageError("Prefect's schedule needs a fixed interval such as 15m; auto is for 'realcount follow'")
+    serve_flows(settings, crawl, interval)
+    return 0
+
+
+def _tell(report: "CycleReport") -> None:
+    counts = report.counts
+    seconds = (report.ended_at - report.started_at) / timedelta(seconds=1)
+    say(
+        f"Asked for {counts.asked.total():,} documents in {seconds:,.1f} s: {counts.changed:,} changed, "
+        f"{counts.unchanged:,} unchanged, {counts.unfit.total():,} not understood, {counts.failed:,} unanswered."
+    )
+    sys.stderr.flush()

@@ -1,0 +1,21 @@
+"""What a process needs before it imports Prefect. Import this first."""
+
+import atexit
+import os
+
+DEFAULTS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # or the server phones home
+    "DO_NOT_TRACK": "1",  # likewise its command line
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a first start takes 10 to 20 s, Prefect waits for 20
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # or a line logged beside a flow run is a warning
+}
+"""Prefect's settings, unless the user set them to something else."""
+
+
+def _end_quietly() -> None:
+    """Prefect's caches keep our modules to the very end, and DuckDB's bindings would list what was never freed: 50
+    lines on stderr after every flow run (Prefect 3.8.8, DuckDB 2.0.0, November 2026)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+atexit.register(_end_quietly)  # before Prefect registers anything: the last to be called, when nobody else has a say

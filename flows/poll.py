@@ -1,0 +1,218 @@
+"""Polling KPU: one cycle from plan to published database, and cycles until told otherwise."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Self
+
+import msgspec
+
+from extract.client import Client
+from extract.endpoints import Endpoint
+from extract.errors import SourceDownError
+from extract.politeness import Manners, authority
+from flows.cadence import next_cycle
+from flows.cycle import Counts, Cycle, open_cycle
+from flows.plan import Scope
+from flows.replay import bring_up_to_date, now
+from flows.settings import Settings
+from load.loader import LoadReport
+from warehouse import queries
+from warehouse.connection import reading
+
+_GRACE = 10.0  # seconds; service managers kill after 90, container runtimes after 10 to 30
+
+Step = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+"""How a named piece of a cycle is run: at once on the command line, as a task under Prefect."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What to poll, from whom, and how politely."""
+
+    scope: Scope
+    manners: Manners
+    base_url: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        scope: Scope,
+        base_url: str | None = None,
+        *,
+        rate: float = 5.0,
+        connections: int = 4,
+        contact: str | None = None,
+    ) -> Self:
+        """A request to KPU's own host, or to a stand-in at `base_url`; no other host is ever asked."""
+        host = authority(Endpoint(scope.election, "paslon", scope.contest_types[0]).url(base_url))
+        manners = Manners(frozenset({host}), rate=rate, connections=connections)
+        return cls(scope, msgspec.structs.replace(manners, contact=contact) if contact else manners, base_url)
+
+    @property
+    def host(self) -> str:
+        """Who is asked."""
+        return min(self.manners.allowed_hosts)
+
+
+class CycleReport(msgspec.Struct, frozen=True):
+    """What a cycle did; `source_down` says why it ended early, if it did."""
+
+    started_at: datetime
+    ended_at: datetime
+    counts: Counts
+    load: LoadReport
+    is_published: bool
+    source_down: SourceDownError | None = None
+    is_stopped: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether any document said something new."""
+        return self.counts.changed > 0
+
+
+async def at_once(name: str, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ARG001 (a Step has a name)
+    """The plain step."""
+    return await work()
+
+
+async def poll(
+    settings: Settings,
+    request: Request,
+    step: Step = at_once,
+    clock: Callable[[], datetime] = now,
+    told: asyncio.Event | None = None,
+) -> CycleReport:
+    """One cycle. A source that fails ends it early, and so does `told` (else Ctrl-C or SIGTERM): what was archived
+    until then is loaded and published all the same.
+
+    Raises BusyError if another process crawls into the same directory.
+    """
+    started_at = clock()
+    down = None
+    with nullcontext(told) if told else _told_by_signals() as told:
+        try:
+            with open_cycle(settings, request.scope, request.base_url, clock) as cycle:
+                async with (
+                    Client(request.manners, clock, cycle.keep, source=request.host) as client,
+                    _ticking(cycle.tick),
+                    _stopping(told, cycle.stop),
+                ):
+                    for level in cycle.levels:
+                        await step(f"ask {level}", partial(cycle.ask_level, client, level))
+                    await step("ask the oldest again", partial(cycle.reask, client))
+                    _expect_answers(request, cycle)
+        except SourceDownError as error:
+            down = error
+        loaded, is_published = await step("load and publish", partial(_load, settings))
+        return CycleReport(started_at, clock(), cycle.counts, loaded, is_published, down, told.is_set())
+
+
+async def follow(
+    settings: Settings,
+    request: Request,
+    every: timedelta | None,
+    tell: Callable[[CycleReport, datetime], None],
+    step: Step = at_once,
+) -> CycleReport:
+    """Cycles until told to stop, in KPU's rhythm unless `every` says otherwise; `tell` hears of each, and when the
+    next begins. A failing source is tried again in the next cycle. Returns the last cycle's report.
+    """
+    quiet = 0
+    with _told_by_signals() as told:
+        while True:
+            report = await poll(settings, request, step, told=told)
+            quiet = 0 if report.is_new else quiet + 1
+            fixed = every and max(report.started_at + every, now())  # a cycle that takes longer is not caught up with
+            begins = fixed or next_cycle(now(), _seen(settings), quiet)
+            tell(report, begins)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(told.wait(), (begins - now()).total_seconds())
+            if told.is_set():
+                return report
+
+
+def _expect_answers(request: Request, cycle: Cycle) -> None:
+    """Raises SourceDownError if no answer was of use: few requests may all fail without tripping the breaker."""
+    if cycle.counts.is_fruitless and not cycle.is_stopping:
+        raise SourceDownError(request.host, "no answer could be used")
+
+
+@asynccontextmanager
+async def _ticking(tick: Callable[[], object]) -> AsyncIterator[None]:
+    """Tick every second for as long as the work takes."""
+
+    async def tick_on() -> None:
+        while True:
+            await asyncio.sleep(1)
+            tick()
+
+    ticking = asyncio.create_task(tick_on())
+    try:
+        yield
+    finally:
+        ticking.cancel()
+        with suppress(asyncio.CancelledError):
+            await ticking
+
+
+@asynccontextmanager
+async def _stopping(told: asyncio.Event, stop: Callable[[], object]) -> AsyncIterator[None]:
+    """Once told, `stop`; what is under way then, such as waiting out a Retry-After, gets some seconds to end."""
+
+    async def stop_when_told() -> None:
+        await told.wait()
+        stop()
+        limit.reschedule(asyncio.get_running_loop().time() + _GRACE)
+
+    try:
+        async with asyncio.timeout(None) as limit:
+            waiting = asyncio.create_task(stop_when_told())
+            try:
+                yield
+            finally:
+                waiting.cancel()
+    except TimeoutError:
+        if not told.is_set():
+            raise
+
+
+async def _load(settings: Settings) -> tuple[LoadReport, bool]:
+    return bring_up_to_date(settings)
+
+
+def _seen(settings: Settings) -> list[tuple[datetime, datetime]]:
+    """KPU's recent times, each with the moment we first saw it."""
+    with reading(settings.published) as connection:
+        return [(reported, observed) for reported, observed in queries.ask(connection, "recent_times").rows]
+
+
+@contextmanager
+def _told_by_signals() -> Iterator[asyncio.Event]:
+    """Set by Ctrl-C and SIGTERM, so that the work ends in good order; the second one ends it at once."""
+    told = asyncio.Event()
+    if threading.current_thread() is not threading.main_thread():  # Prefect may run us elsewhere, and stops us itself
+        yield told
+        return
+    loop = asyncio.get_running_loop()
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+
+    def give_back() -> None:
+        for name, handler in before.items():
+            loop.remove_signal_handler(name)
+            signal.signal(name, handler)
+
+    def tell() -> None:
+        told.set()
+        give_back()
+
+    for name in before:
+        loop.add_signal_handler(name, tell)
+    try:
+        yield told
+    finally:
+        give_back()
