@@ -189,6 +189,16 @@ def test_the_same_capture_is_not_archived_twice(archive: Archive, clock: Ticking
     assert snapshot(archive) == before
 
 
+def test_bodies_whose_segments_were_taken_away_are_archived_again(archive: Archive, clock: Ticking) -> None:
+    write(archive, clock, [seen(b"{}")])
+    assert archive.index.bodies
+    for path in (*archive.segments_directory.iterdir(), *archive.manifests_directory.iterdir()):
+        path.unlink()
+    clock.advance(60)
+    assert write(archive, clock, [seen(b"{}")]) == [True]
+    assert [capture.body for name in archive.segment_names() for _, capture in archive.captures(name)] == [b"{}"]
+
+
 def test_what_another_process_wrote_meanwhile_is_known(archive: Archive, clock: Ticking) -> None:
     write(archive, clock, [seen(b"{}")])
     assert len(archive.index.keys) == 1
