@@ -61,6 +61,7 @@ def play(settings: Settings) -> int:
 
 def _begin_anew(demo: Settings) -> None:
     """What lies there was simulated, and is made again in a moment; but Prefect takes ten seconds for its database."""
+    demo.data_dir.mkdir(parents=True, exist_ok=True)
     for path in demo.data_dir.iterdir():
         if not path.is_dir():
             path.unlink()

@@ -300,18 +300,3 @@ def test_a_reader_who_has_seen_enough_is_no_error(night: Path) -> None:
     answer = subprocess.run(["sh", "-c", pipe], capture_output=True, text=True, check=True)
     assert answer.stdout == "range\n0\n"
     assert not answer.stderr
-
-
-def test_the_demo_plays_the_night_says_simulated_and_ends_with_what_to_try(realcount: Run) -> None:
-    answer = realcount("demo")
-    assert answer.returncode == 0
-    lines = answer.stdout.splitlines()
-    assert lines[0].startswith("SIMULATED")
-    assert any("14,825 of 14,835" in line or "WITHDRAWN" in line for line in lines)
-    assert "2,181,939" in answer.stdout
-    tries = [line.strip() for line in lines if line.strip().startswith(".venv/bin/realcount")]
-    assert len(tries) == 2
-    for line in tries:
-        options, query = line.removeprefix(".venv/bin/realcount ").split(' sql "', 1)
-        tried = realcount(*options.split(), "sql", query.removesuffix('"'))
-        assert tried.returncode == 0, tried.stderr

@@ -1,0 +1,337 @@
+"""Under Prefect: what a flow run says of itself, and schedules that run, skip what is late, and end when told to."""
+
+import asyncio
+import fcntl
+import gc
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import Ticking
+
+from extract.endpoints import Endpoint
+from extract.errors import BusyError
+from extract.night import Night
+from extract.recording import record
+from extract.server import SimulatedSource, serving
+from extract.simulator import Simulation
+from flows import serving as prefect_serving
+from flows.crawling import Crawl
+from flows.output import WIB
+from flows.settings import Settings, versions
+
+ROOT = Path(__file__).parents[1]
+COMMAND = Path(sys.executable).with_name("realcount")
+CLOSED = "http://127.0.0.1:9"  # the discard port: nobody listens
+NIGHT = Simulation(Night(seed=5, withdrawal=True))
+EVENING = datetime(2024, 11, 27, 18, 1, tzinfo=WIB)
+AFTER_THE_WITHDRAWAL = datetime(2024, 11, 28, 10, 46, tzinfo=WIB)
+
+# Prefect leaves its own connections to the garbage collector (3.8.8)
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+
+
+class Told:
+    """What a flow run says of itself through Prefect's API."""
+
+    def __init__(self, state: Any, logs: list[str], pages: dict[str, Any], tasks: dict[str, str]) -> None:
+        self.state, self.logs, self.pages, self.tasks = state, logs, pages, tasks
+
+
+@pytest.fixture(scope="module")
+def flows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The flows, with one embedded server for all tests of this file."""
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        del os.environ[name]
+    with prefect_serving.server(tmp_path_factory.mktemp("prefect")):
+        from flows import deployments
+
+        yield deployments
+    gc.collect()  # here, where it is no fault of the next test
+
+
+def run(flow: Any, *arguments: Any, at: datetime | None = None, depth: str = "regency") -> Told:
+    """Run a flow, against the night at a moment if there is one, and read what it left in Prefect."""
+
+    async def work() -> Told:
+        if at is None:
+            answer = flow(*arguments, return_state=True)
+            return await told(await answer if flow.isasync else answer)
+        async with serving(SimulatedSource(NIGHT), lambda: at) as stand_in:
+            crawl = Crawl(region=["31"], depth=depth, base_url=stand_in.base_url, rate=0)  # type: ignore[arg-type]
+            return await told(await flow(*arguments, crawl, return_state=True))
+
+    return asyncio.run(work())
+
+
+async def told(state: Any) -> Told:
+    """State, logs, artifacts and tasks of the flow run that ended in this state."""
+    from prefect import get_client
+    from prefect.client.schemas.filters import (
+        ArtifactFilter,
+        ArtifactFilterFlowRunId,
+        FlowRunFilter,
+        FlowRunFilterId,
+        LogFilter,
+        LogFilterFlowRunId,
+    )
+    from prefect.logging.handlers import APILogHandler
+
+    run_id = state.state_details.flow_run_id
+    await APILogHandler.aflush()
+    async with get_client() as client:
+        logs = await client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
+        artifacts = await client.read_artifacts(
+            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+        )
+        tasks = await client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])))
+        stored = await client.read_flow_run(run_id)
+    return Told(
+        stored.state,
+        [log.message for log in logs],
+        {str(artifact.key): artifact.data for artifact in artifacts},
+        {task.name: task.state_name or "" for task in tasks},
+    )
+
+
+def test_a_cycle_is_a_completed_run_with_a_task_for_each_level_and_a_page_to_read(flows: Any, tmp_path: Path) -> None:
+    first = run(flows.poll, tmp_path, at=EVENING)
+    assert first.state.is_completed()
+    assert first.state.message.startswith("asked for 16 documents: 16 changed, 0 unchanged")
+    assert set(first.tasks) >= {"ask national", "ask province", "ask regency", "load and publish"}
+    assert set(first.tasks.values()) == {"Completed"}
+    assert first.pages["cycle-progress"] == pytest.approx(100)
+    page = first.pages["cycle"]
+    assert "## Who leads" in page
+    assert re.search(r"DKI JAKARTA \| \w+ .*\| [\d,]+ \| [\d.]+ % \| \+[\d,]+ \| [\d,]+ of 14,835", page)
+    assert "the cycle asked for 16 documents: 16 changed" in " ".join(first.logs)
+
+    second = run(flows.poll, tmp_path, at=AFTER_THE_WITHDRAWAL)
+    assert second.state.is_completed()
+    assert "KPU has withdrawn votes" in second.pages["cycle"]
+    assert "since 2024-11-28 10:45:04 WIB" in second.pages["cycle"]
+
+
+def test_what_a_cycle_says_of_a_simulated_night_is_marked_as_simulated(flows: Any, tmp_path: Path) -> None:
+    assert "SIMULATED" in run(flows.poll, tmp_path, at=EVENING).pages["cycle"]
+
+
+def test_a_failing_source_is_a_failed_run_with_one_line_that_says_why(
+    flows: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    failed = run(flows.poll, tmp_path, Crawl(base_url=CLOSED, rate=0))
+    assert failed.state.is_failed()
+    assert "127.0.0.1:9 is failing: " in failed.state.message
+    assert "\n" not in failed.state.message
+    assert "The source is failing" in failed.pages["cycle"]
+    assert "Failed" in failed.tasks.values()
+    assert "Traceback" not in "".join(failed.logs) + capfd.readouterr().err
+
+
+def test_a_second_crawler_in_the_same_place_is_a_failed_run_that_says_so(
+    flows: Any, tmp_path: Path, clock: Ticking
+) -> None:
+    with record(Settings(tmp_path).archive, "poll", {}, clock, versions()):
+        failed = run(flows.poll, tmp_path, Crawl(base_url=CLOSED))
+    assert failed.state.is_failed()
+    assert "is being written by another process" in failed.state.message
+
+
+def test_a_share_that_is_none_is_a_failed_run_too(flows: Any, tmp_path: Path) -> None:
+    failed = run(flows.poll, tmp_path, Crawl(reask_share=2.0))
+    assert failed.state.is_failed()
+    assert "0 to 1, not 2.0" in failed.state.message
+
+
+def test_a_folder_is_replayed_and_the_database_rebuilt_by_flows(flows: Any, tmp_path: Path) -> None:
+    for code in ("31", "3171"):
+        endpoint = Endpoint("pilkada-2024", "hhcw", "pkwkp", code)
+        path = tmp_path / "saved" / endpoint.path.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(NIGHT.document(endpoint, EVENING) or b"")
+    replayed = run(flows.replay, tmp_path / "saved", tmp_path / "data")
+    assert replayed.state.is_completed()
+    assert replayed.state.message == "archived 2 of 2 captures"
+    rebuilt = run(flows.rebuild, tmp_path / "data")
+    assert rebuilt.state.message == "loaded 2 captures of 1 runs"
+    missing = run(flows.replay, tmp_path / "nowhere", tmp_path / "data")
+    assert missing.state.is_failed()
+    assert "there is no such" in missing.state.message
+
+
+def test_following_goes_on_from_cycle_to_cycle_until_it_is_told_to_stop(flows: Any, tmp_path: Path) -> None:
+    async def follow() -> Told:
+        async with serving(SimulatedSource(NIGHT), lambda: EVENING) as stand_in:
+            crawl = Crawl(region=["31"], depth="province", base_url=stand_in.base_url, rate=0, reask_share=0)
+            following = asyncio.ensure_future(flows.follow(tmp_path, crawl, "0.2s", return_state=True))
+            async with asyncio.timeout(60):
+                while sum(one.path.endswith("hhcw/pkwkp/31.json") for one in stand_in.log.records) < 3:
+                    await asyncio.sleep(0.05)
+            signal.raise_signal(signal.SIGTERM)
+            return await told(await following)
+
+    said = asyncio.run(follow())
+    assert said.state.is_completed()
+    assert re.fullmatch(r"stopped in good order after [34] cycles", said.state.message)
+    assert "cycle" in said.pages
+
+
+def test_every_flow_has_its_deployment_for_work_pools_and_cycles_are_skipped_there_too(flows: Any) -> None:
+    written = yaml.safe_load((ROOT / "prefect.yaml").read_text("utf-8"))
+    deployments = {deployment["name"]: deployment for deployment in written["deployments"]}
+    assert set(deployments) == {"poll", "follow", "replay", "rebuild"}
+    for name, deployment in deployments.items():
+        assert deployment["entrypoint"] == f"flows/deployments.py:{name}"
+        assert set(deployment["parameters"]) <= set(getattr(flows, name).parameters.properties)
+    assert deployments["poll"]["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+
+
+@pytest.mark.usefixtures("flows")
+def test_no_server_is_started_beside_the_users_own(tmp_path: Path) -> None:
+    with prefect_serving.server(tmp_path / "prefect") as is_ours:  # the other tests' server is in PREFECT_API_URL
+        assert not is_ours
+    assert not (tmp_path / "prefect").exists()
+
+
+def test_two_servers_in_one_place_would_both_schedule_so_the_second_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PREFECT_API_URL", "PREFECT_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with (tmp_path / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(BusyError, match="Prefect's database"), prefect_serving.server(tmp_path):
+            pass
+
+
+class Service:
+    """`realcount serve` in a process of its own, on its own embedded server."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process, self._log = process, log
+        self.api = self._wait(lambda: re.search(r"Prefect: (http://\S+)", log.read_text()), "its server")[1] + "/api"
+
+    def states(self) -> list[str]:
+        """The states of all runs of the flow so far that were due."""
+        body = json.dumps({"sort": "EXPECTED_START_TIME_ASC"}).encode()
+        request = urllib.request.Request(
+            f"{self.api}/flow_runs/filter", body, {"Content-Type": "application/json"}, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return [found["state_name"] for found in json.load(answer)]
+
+    def wait_for(self, **least: int) -> None:
+        """Wait until so many runs are in each state."""
+        self._wait(lambda: all(self.states().count(state) >= number for state, number in least.items()), least)
+
+    def processes(self) -> set[int]:
+        """This process and all it started."""
+        listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
+        parents = dict(map(int, line.split()) for line in listed.splitlines()[1:])
+        found = {self.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return found
+
+    def _wait(self, condition: Callable[[], Any], what: object) -> Any:
+        deadline = time.monotonic() + 60
+        while not (found := condition()):
+            assert self.process.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, f"waited for {what}: {self._log.read_text()}"
+            time.sleep(0.1)
+        return found
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a stand-in for KPU in another process, which publishes every 30 seconds."""
+    log = tmp_path_factory.mktemp("stand-in") / "stderr"
+    with log.open("wb") as errors:
+        command = [
+            str(COMMAND),
+            "serve-archive",
+            "--simulated",
+            "--at",
+            "2024-11-27T18:00",
+            "--speed",
+            "30",
+            "--port",
+            "0",
+        ]
+        process = subprocess.Popen(command, stderr=errors)
+    try:
+        deadline = time.monotonic() + 30
+        while not (found := re.search(r"Serving at (http://\S+)", log.read_text())):
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield found[1]
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def service(data: Path, stand_in: str, log: Path) -> Iterator[Service]:
+    """`realcount serve`, every five seconds; the first cycle takes eight, as 16 documents at 2 a second do."""
+    crawl = ("--region", "31", "--depth", "regency", "--rate", "2", "--base-url", stand_in)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "REALCOUNT_"))}
+    with log.open("wb") as errors:
+        command = [str(COMMAND), "--data-dir", str(data), "serve", "--every", "5s", *crawl]
+        process = subprocess.Popen(command, stdout=errors, stderr=errors, env=clean)
+    started = {process.pid}
+    try:
+        serving = Service(process, log)
+        yield serving
+    finally:
+        started |= serving.processes() if process.poll() is None else set()
+        for pid in started if process.poll() is None else ():
+            os.kill(pid, signal.SIGKILL)
+        process.wait(30)
+
+
+def alive(pids: set[int]) -> set[int]:
+    """Those of them that still run."""
+    listed = subprocess.run(["ps", "-eo", "pid,stat"], capture_output=True, text=True, check=True).stdout
+    running = {int(pid) for pid, stat in map(str.split, listed.splitlines()[1:]) if not stat.startswith("Z")}
+    return pids & running
+
+
+def test_schedules_run_skip_what_is_late_go_on_after_a_kill_and_end_when_told(
+    stand_in: str, tmp_path: Path, clock: Ticking
+) -> None:
+    """One story, because Prefect's server takes its time to start."""
+    data, log = tmp_path / "data", tmp_path / "log"
+    with service(data, stand_in, log) as serving:
+        serving.wait_for(Completed=3, Cancelled=1)
+        assert not {"Failed", "Crashed", "Late"} & set(serving.states())
+        serving.wait_for(Running=1)
+        orphans = serving.processes() - {serving.process.pid}
+        serving.process.kill()
+        serving.process.wait()
+    for pid in alive(orphans):
+        os.kill(pid, signal.SIGKILL)  # as if the machine had gone down
+
+    with service(data, stand_in, log) as serving:
+        before = serving.states().count("Completed")
+        serving.wait_for(Completed=before + 1)
+        processes = serving.processes()
+        serving.process.terminate()
+        assert serving.process.wait(60) == 0, log.read_text()
+        assert not alive(processes)
+    assert "Traceback" not in log.read_text()
+    assert "Warning" not in log.read_text()
+    assert log.read_text().endswith("Stopped in good order.\n")
+    with record(Settings(data).archive, "poll", {}, clock, versions()):
+        pass  # nobody holds the archive any more
