@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from cyclopts import Parameter
 
 from extract.endpoints import ContestType, Level
@@ -19,6 +20,7 @@ from flows.output import WIB, moment, say
 from flows.settings import Here
 
 if TYPE_CHECKING:
+    from extract.faults import Faults
     from flows.poll import CycleReport, Request
 
 NOTHING_NEW = 64
@@ -127,6 +129,7 @@ def serve_archive(
     at: datetime | None = None,
     loop: bool = False,
     faults: float = 0.0,
+    fault_plan: Path | None = None,
     host: str = "127.0.0.1",
     port: int = 8031,
     log: Path | None = None,
@@ -154,6 +157,9 @@ def serve_archive(
         Begin again when the end is reached.
     faults
         Share of answers that are faulty, every kind as often as any other.
+    fault_plan
+        Instead: a JSON file with the share of each kind, and spells of more, such as {"rates": {"error_503": 0.01},
+        "script": [{"kind": "reset", "rate": 0.5, "first": 100, "last": 200}]}.
     host
         Address to listen at. Only loopback is safe: anybody who reaches it is answered.
     port
@@ -180,7 +186,7 @@ def serve_archive(
         service = serving(
             source,
             clock,
-            faults=Faults.evenly(faults) if faults else None,
+            faults=_fault_plan(fault_plan) if fault_plan else Faults.evenly(faults),
             host=host,
             port=port,
             log=RequestLog(stream=stream),
@@ -206,6 +212,16 @@ def serve(*, crawl: Crawl = Crawl(), every: str = "15m", settings: Here) -> int:
         raise UsageError("Prefect's schedule needs a fixed interval such as 15m; auto is for 'realcount follow'")
     serve_flows(settings, crawl, interval)
     return 0
+
+
+def _fault_plan(place: Path) -> "Faults":
+    """A plan of faults from a JSON file. Raises UsageError for what is none, with the place of the mistake."""
+    from extract.faults import Faults
+
+    try:
+        return msgspec.json.decode(place.read_bytes(), type=Faults)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read a plan of faults from {str(place)!r}: {error}") from error
 
 
 def _tell(report: "CycleReport") -> None:
