@@ -11,7 +11,7 @@ from kpu_bodies import STATION, captured, february, november, presidential, stat
 from extract.capture import Capture, capture
 
 JAKARTA = {"1000023": 1_717_245, "1000024": 458_886, "1000025": 2_181_939}
-PUBLIC = "https://pilkada2024.kpu.go.id/pilgub/dki-jakarta/jakarta-pusat"
+PUBLIC = "https://pilkada2024.kpu.go.id/pilgub/dki-jakarta/kepulauan-seribu"
 
 
 @pytest.fixture(scope="module")
@@ -238,18 +238,25 @@ def test_the_parent_s_row_speaks_when_it_was_fetched_later(history: History) -> 
 
 def test_a_page_speaks_only_where_no_json_does_and_by_the_ids_of_the_pairs_file(history: History) -> None:
     history.seen("01:00:00", pairs())
-    history.loaded([page("3171011001001", "02:15:00", "1 dari 1", {1: 90, 2: 160})])
-    assert votes(history, "3171011001001") == {B: 90, A: 160}
+    history.loaded([page(STATION, "02:15:00", "1 dari 1", {1: 90, 2: 160})])
+    assert votes(history, STATION) == {B: 90, A: 160}
     assert history.ask("SELECT DISTINCT witness, level, candidate_name FROM results ORDER BY ALL") == [
         ("page", "tps", "ANI - BUDI"),
         ("page", "tps", "KOLOM KOSONG - "),
     ]
-    history.seen("02:20:00", count("3171011001", "02:00:00", figures({A: 1}), {"3171011001001": figures({A: 1}, 1, 1)}))
-    assert votes(history, "3171011001001") == {A: 1, B: None}
+    history.seen("02:10:00", count(STATION[:10], "02:00:00", figures({A: 1}), {STATION: figures({A: 1}, 1, 1)}))
+    assert votes(history, STATION) == {A: 1, B: None}  # although the page is of a later time, and was fetched later
+    assert history.ask("SELECT version, votes, witness FROM timeline WHERE level = 'tps'") == [(1, 1, "parent")]
+
+
+def test_a_page_with_votes_speaks_while_the_json_has_none_yet(history: History) -> None:
+    history.loaded([page(STATION, "02:15:00", "1 dari 1", {1: 90})])
+    history.seen("02:20:00", count(STATION[:10], "02:00:00", figures({}), {STATION: figures({}, 0, 1)}))
+    assert votes(history, STATION) == {"ballot-1": 90}
 
 
 def test_a_page_s_pairs_keep_their_numbers_where_no_file_tells_the_ids(history: History) -> None:
-    history.loaded([page("3171011001001", "02:15:00", "1 dari 1", {1: 90, 2: 160})])
+    history.loaded([page(STATION, "02:15:00", "1 dari 1", {1: 90, 2: 160})])
     assert history.ask("SELECT candidate_id, ballot_number, candidate_name, votes FROM results ORDER BY ALL") == [
         ("ballot-1", 1, "PAIR 1", 90),
         ("ballot-2", 2, "PAIR 2", 160),
@@ -259,8 +266,8 @@ def test_a_page_s_pairs_keep_their_numbers_where_no_file_tells_the_ids(history: 
 def test_a_ballot_number_that_two_pairs_share_tells_neither_and_stops_nothing(history: History) -> None:
     shared = {"31": {A: {"nama": "ANI", "nomor_urut": 1}, B: {"nama": "BUDI", "nomor_urut": 1}}}
     history.seen("01:00:00", pairs(shared))
-    history.loaded([page("3171011001001", "02:15:00", "1 dari 1", {1: 90})])
-    assert votes(history, "3171011001001") == {"ballot-1": 90, A: None, B: None}
+    history.loaded([page(STATION, "02:15:00", "1 dari 1", {1: 90})])
+    assert votes(history, STATION) == {"ballot-1": 90, A: None, B: None}
 
 
 # Changes
@@ -347,9 +354,9 @@ def test_the_timeline_shows_the_withdrawn_zeros_as_kpu_showed_them(history: Hist
 
 def test_a_lead_changes_when_another_pair_is_ahead_and_a_tie_changes_nothing(history: History) -> None:
     history.seen("01:00:00", pairs())
-    race = [{A: 5, B: 3}, {A: 6, B: 6}, {A: 7, B: 6}, {A: 8, B: 8}, {A: 8, B: 9}, {A: 0, B: 0}, {A: 8, B: 10}]
-    for quarter, given in enumerate(race):
-        history.seen(f"02:{5 + quarter:02}:00", count("3171", f"02:{quarter:02}:00", figures(given, quarter + 1)))
+    race = [(5, 3), (6, 6), (7, 6), (8, 8), (8, 9), (9, 9), (9, 10), (0, 0), (9, 11)]
+    for minute, (ani, blank) in enumerate(race):
+        history.seen(f"02:{minute:02}:30", count("3171", f"02:{minute:02}:00", figures({A: ani, B: blank}, minute + 1)))
     columns = "reported_at, previous_candidate_name, candidate_name, margin, stations_reported"
     assert history.ask(f"SELECT {columns} FROM lead_changes") == [
         (wib("02:04:00"), "ANI - BUDI", "KOLOM KOSONG - ", 1, 5)
@@ -388,13 +395,13 @@ def test_a_partial_crawl_deletes_nothing(history: History) -> None:
 
 
 def test_a_unit_disappears_when_its_parent_s_table_comes_without_it(history: History) -> None:
-    history.seen(
-        "02:20:00", count("31", "02:15:00", figures({A: 9}), {"3171": figures({A: 5}), "3101": figures({A: 4})})
-    )
+    rows = {"3171": figures({A: 5}), "3101": figures({A: 4})}
+    history.seen("02:20:00", pairs(), count("31", "02:15:00", figures({A: 9}), rows))
     history.seen("02:40:00", count("31", "02:30:00", figures({A: 9}), {"3171": figures({A: 5})}))
     assert votes(history, "3101") == {}
-    assert votes(history, "3171") == {A: 5}
-    assert votes(history, "3101", "results_as_of('2024-11-28 02:29:59')") == {A: 4}
+    assert votes(history, "3171") == {A: 5, B: None}
+    assert history.ask("SELECT unit_code FROM progress ORDER BY ALL") == [("31",), ("3171",)]
+    assert votes(history, "3101", "results_as_of('2024-11-28 02:29:59')") == {A: 4, B: None}
 
 
 def test_a_unit_with_a_document_of_its_own_stays_whatever_its_parent_leaves_out(history: History) -> None:

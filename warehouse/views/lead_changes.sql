@@ -6,7 +6,7 @@ WITH
             core.ladder(votes) AS ladder,
             ([e.key FOR e IN map_entries(votes) IF e.value = ladder[1]])[1] AS leader
         FROM core.version
-        WHERE votes_total > 0 AND len(ladder) > 1 AND ladder[1] > ladder[2] -- a tie has no leader and changes none
+        WHERE ladder[1] > ladder[2] -- a tie has no leader and changes none, nor has a pair alone
     ),
     turned AS (
         SELECT *, lag(leader) OVER (PARTITION BY election, contest_code, stage, unit_code ORDER BY version) AS previous_leader
