@@ -1,5 +1,6 @@
 CREATE OR REPLACE MACRO core.results_at(reported_until, observed_until) AS TABLE
 WITH
+    pair AS MATERIALIZED (FROM core.candidate_latest),
     contest AS (
         SELECT
             election, contest_code,
@@ -9,7 +10,7 @@ WITH
             SELECT
                 *, -- a number that two pairs share tells neither
                 ballot_number IS NOT NULL AND count(*) OVER (PARTITION BY election, contest_code, ballot_number) = 1 AS is_sole
-            FROM core.candidate_latest
+            FROM pair
             WHERE candidate_id NOT LIKE 'ballot-%'
         )
         GROUP BY ALL
@@ -52,6 +53,6 @@ SELECT
     witness, capture_id
 FROM line
 LEFT JOIN core.unit_latest AS u ON u.election = line.election AND u.unit_code = line.unit_code
-LEFT JOIN core.candidate_latest AS c
+LEFT JOIN pair AS c
     ON c.election = line.election AND c.contest_code = line.contest_code AND c.candidate_id = entry.key;
 COMMENT ON MACRO TABLE core.results_at IS 'results as of both clocks: KPU''s, and ours';
