@@ -134,7 +134,7 @@ def told_by(document: Document) -> set[Told]:
 
 
 def _hashable(tally: Tally) -> Tally:
-    return msgspec.structs.replace(tally, votes=tuple(sorted(tally.votes.items())))  # type: ignore[arg-type]
+    return msgspec.structs.replace(tally, votes=tuple(sorted(tally.votes.items())))
 
 
 def _position_of(change: tuple[Position, Told | None]) -> Position:

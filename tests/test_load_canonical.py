@@ -1,6 +1,6 @@
 """The tables are a function of the set of captures: neither order, nor batches, nor repetition can be seen in them."""
 
-from __future__ import annotations  # else Hypothesis keeps History to the end of the process: see worlds.py
+from __future__ import annotations  # else DuckDB 2.0 complains of leaks when Hypothesis ran beside: see worlds.py
 
 import hashlib
 from collections import defaultdict

@@ -1,5 +1,7 @@
 """What analysts read: who leads where, what changed and when, in stories of a few documents each."""
 
+from __future__ import annotations  # else DuckDB 2.0 complains of leaks when Hypothesis ran beside: see worlds.py
+
 from pathlib import Path
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The database as a thing to rely on: documented, migrated, opened and published without harm."""
 
+from __future__ import annotations  # else DuckDB 2.0 complains of leaks when Hypothesis ran beside: see worlds.py
+
 import multiprocessing
 import os
 import re

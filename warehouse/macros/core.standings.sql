@@ -11,8 +11,18 @@ WITH
             AND observed_at <= observed_until AND coalesce(reported_at, observed_at) <= reported_until
         GROUP BY ALL
     ),
-    in_force AS MATERIALIZED (
-        SELECT t.*, h.head.observed_at AS fetched_at
+    in_force AS (
+        SELECT
+            t.*,
+            row_number() OVER (
+                PARTITION BY t.election, t.contest_code, t.stage, t.unit_code
+                -- a witness that never had votes does not speak against one that had (its first answer may have come
+                -- after a withdrawal), nor a page against JSON; else the document that was fetched last speaks,
+                -- and of two that came together the unit's own
+                ORDER BY
+                    t.is_listed DESC, t.counted IS NULL AND core.is_blank(t.votes, t.stations_reported),
+                    t.witness = 'page', h.head.observed_at DESC, t.witness = 'parent'
+            ) AS choice
         FROM core.tally AS t
         JOIN head AS h
             ON h.election = t.election AND h.contest_type = t.contest_type AND h.region_code = t.region_code
@@ -20,27 +30,7 @@ WITH
             AND core.position(t.reported_at, t.observed_at, t.capture_id) <= h.head
             AND (t.superseded IS NULL OR t.superseded > h.head)
     ),
-    -- Most units have one witness in force: only where there are more is there anything to choose, and to sort.
-    several AS MATERIALIZED (
-        SELECT election, contest_code, stage, unit_code FROM in_force GROUP BY ALL HAVING count(*) > 1
-    ),
-    chosen AS MATERIALIZED (
-        FROM (
-            FROM in_force ANTI JOIN several USING (election, contest_code, stage, unit_code)
-            UNION ALL
-            FROM in_force SEMI JOIN several USING (election, contest_code, stage, unit_code)
-            QUALIFY row_number() OVER (
-                PARTITION BY election, contest_code, stage, unit_code
-                -- a witness that never had votes does not speak against one that had (its first answer may have come
-                -- after a withdrawal), nor a page against JSON; else the document that was fetched last speaks,
-                -- and of two that came together the unit's own
-                ORDER BY
-                    is_listed DESC, counted IS NULL AND core.is_blank(votes, stations_reported),
-                    witness = 'page', fetched_at DESC, witness = 'parent'
-            ) = 1
-        )
-        WHERE is_listed
-    )
+    chosen AS MATERIALIZED (FROM in_force WHERE choice = 1 AND is_listed)
 SELECT
     election, contest_type, contest_code, stage, unit_code, witness, stations_reported, stations_total, reported_pct,
     reported_at AS progress_reported_at, observed_at AS progress_observed_at,
