@@ -90,7 +90,12 @@ answers = st.one_of(
     pairs_files,
     bad_bodies,
 )
-captures = st.builds(taken, answers, st.sampled_from(OBSERVED))
+captures = st.builds(
+    lambda answer, observed_at, status: taken(answer, observed_at, status=status),
+    answers,
+    st.sampled_from(OBSERVED),
+    st.sampled_from([200] * 6 + [304, 503]),
+)
 worlds = st.lists(captures, min_size=2, max_size=9, unique_by=lambda one: one.key)
 
 
