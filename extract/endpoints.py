@@ -5,6 +5,7 @@ Source: the public front ends of pilkada2024.kpu.go.id (27 November 2024) and pe
 """
 
 import re
+from datetime import timedelta, timezone
 from typing import Literal, get_args
 
 import msgspec
@@ -15,6 +16,9 @@ ElectionId = Literal["pilkada-2024", "pemilu-2024"]
 DocumentKind = Literal["wilayah", "paslon", "hhcw", "hr", "page"]
 ContestType = Literal["pkwkp", "pkwkk", "ppwp"]
 Level = Literal["national", "province", "regency", "district", "village", "tps"]
+
+WIB = timezone(timedelta(hours=7), "WIB")
+"""KPU's clock, for the whole country: every `ts`, and whatever a person says without an offset."""
 
 NATIONAL = "0"
 """The code of the whole country: KPU's own `0.json`."""

@@ -6,15 +6,14 @@ Sources: KPU's live count of 28 November 2024, 10:00:05 WIB, and the official re
 import csv
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 
 import msgspec
 
-from extract.endpoints import NATIONAL, parent_of
+from extract.endpoints import NATIONAL, WIB, parent_of
 
-WIB = timezone(timedelta(hours=7), "WIB")
 SEEDED = datetime(2024, 11, 26, 9, 54, 44, tzinfo=WIB)  # when KPU put up the empty files, measured
 SPECIAL = 901  # prisons, hospitals and the like are numbered from here
 CAPACITY = 600  # voters a station may have, regional elections of 2024

@@ -13,9 +13,9 @@ from typing import Literal
 
 import msgspec
 
-from extract.endpoints import NATIONAL
+from extract.endpoints import NATIONAL, WIB
 from extract.errors import UsageError
-from extract.jakarta import CAPACITY, OFFICIAL, RESERVE, WIB, Votes, districts, is_special, stations_in
+from extract.jakarta import CAPACITY, OFFICIAL, RESERVE, Votes, districts, is_special, stations_in
 
 OPENING = datetime(2024, 11, 27, 15, tzinfo=WIB)  # the polls closed at 13:00, the first forms came two hours later
 CYCLE = timedelta(minutes=15)  # KPU's rhythm, measured

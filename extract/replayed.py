@@ -15,9 +15,9 @@ import msgspec
 
 from extract.archive import Archive
 from extract.capture import digest_of
-from extract.endpoints import Endpoint
+from extract.endpoints import WIB, Endpoint
 from extract.errors import EndpointError, UsageError
-from extract.jakarta import LISTED, SEEDED, WIB
+from extract.jakarta import LISTED, SEEDED
 from extract.simulator import Simulation
 
 _KEPT = 32_768  # documents and answers at hand: Jakarta has 15,473

@@ -15,12 +15,13 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env
 
+from extract.endpoints import WIB
 from extract.errors import RealcountError, UsageError
 from extract.night import Night
 from extract.simulator import Depth
 from flows import crawling
 from flows import replay as replays
-from flows.output import WIB, Format, emit, printable, say
+from flows.output import Format, emit, printable, say
 from flows.settings import Here, Settings
 from load.loader import Progress, quiet
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from cyclopts import Parameter
 
-from extract.endpoints import ContestType, Level
+from extract.endpoints import WIB, ContestType, Level
 from extract.errors import UsageError
-from flows.output import WIB, moment, say
+from flows.output import moment, say
 from flows.settings import Here
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import shutil
 from datetime import datetime, timedelta
 from typing import Any
 
+from extract.endpoints import WIB
 from extract.errors import RealcountError
 from extract.faults import Faults
 from extract.night import Night
@@ -13,7 +14,6 @@ from extract.server import ReplayServer, SimulatedSource, serving
 from extract.simulator import Depth, Simulation
 from flows import views
 from flows.crawling import Crawl
-from flows.output import WIB
 from flows.serving import server
 from flows.settings import Settings
 from warehouse import queries

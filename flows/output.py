@@ -3,7 +3,7 @@
 import csv
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import IO, Any, Literal
 from unicodedata import category
@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-Format = Literal["table", "csv", "json"]
+from extract.endpoints import WIB
 
-WIB = timezone(timedelta(hours=7), "WIB")  # the whole country's count runs on this clock, whatever ours is
+Format = Literal["table", "csv", "json"]
 
 
 def say(message: str) -> None:

@@ -29,10 +29,9 @@ from hypothesis import strategies as st
 
 from extract.archive import Archive
 from extract.capture import Capture, capture
-from extract.endpoints import Endpoint
+from extract.endpoints import WIB, Endpoint
 from extract.errors import UsageError
 from extract.faults import KINDS, Faults, Kind, Spell, bomb, corrupted, of_other_mode
-from extract.jakarta import WIB
 from extract.night import Night
 from extract.recording import record
 from extract.server import (

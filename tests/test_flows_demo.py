@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from extract.endpoints import WIB
 from extract.simulator import Simulation
 from flows.demo import MOMENTS, NIGHT
-from flows.output import WIB
 
 COMMAND = Path(sys.executable).with_name("realcount")
 BEFORE_THE_WITHDRAWAL = datetime(2024, 11, 28, 10, 31, tzinfo=WIB)

@@ -26,9 +26,8 @@ import pytest
 from conftest import Ticking
 from crawls import InProcess, crawl
 
-from extract.endpoints import Endpoint
+from extract.endpoints import WIB, Endpoint
 from extract.faults import KINDS, Faults, Spell
-from extract.jakarta import WIB
 from extract.night import Night
 from extract.recording import record
 from extract.server import Record, ReplayServer, RequestLog, SimulatedSource, serving

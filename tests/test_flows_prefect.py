@@ -21,7 +21,7 @@ import pytest
 import yaml
 from conftest import Ticking
 
-from extract.endpoints import Endpoint
+from extract.endpoints import WIB, Endpoint
 from extract.errors import BusyError
 from extract.night import Night
 from extract.recording import record
@@ -29,7 +29,6 @@ from extract.server import SimulatedSource, serving
 from extract.simulator import Simulation
 from flows import serving as prefect_serving
 from flows.crawling import Crawl
-from flows.output import WIB
 from flows.settings import Settings, versions
 
 ROOT = Path(__file__).parents[1]

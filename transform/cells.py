@@ -1,17 +1,14 @@
 """Checking one cell of KPU's JSON: is it what stands there, and if not, exactly where is it wrong?"""
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 
-from extract.endpoints import level_of, parent_of
+from extract.endpoints import WIB, level_of, parent_of
 from extract.errors import EndpointError
 from transform.model import Quarantine, Reason
-
-WIB = timezone(timedelta(hours=7), "WIB")
-"""The clock of every `ts`, for the whole country."""
 
 MOST_VOTERS = 210_000_000  # 204,807,222 registered in February 2024 and the 2 % reserve: no figure can be larger
 _YEARS = (datetime(2024, 1, 1, tzinfo=WIB), datetime(2026, 1, 1, tzinfo=WIB))  # both elections, and long after
