@@ -59,6 +59,27 @@ SELECT
     )
 FROM linked;
 
+-- What the rows without votes fall back on: the votes of the last row that had any, here or already stored.
+CREATE OR REPLACE TEMP TABLE tally_kept AS
+WITH
+    bare AS (FROM tally_written WHERE counted IS NOT NULL AND coalesce(core.votes_total(value.votes), 0) = 0),
+    voted AS (
+        SELECT endpoint, series, position, value FROM tally_written
+        UNION
+        SELECT p.endpoint, p.series, p.position, p.value
+        FROM core.tally_packed AS p
+        JOIN bare AS b ON b.endpoint = p.endpoint AND b.series = p.series AND b.counted = p.position
+    )
+SELECT
+    b.endpoint, b.series, b.position,
+    {
+        'votes': v.value.votes, 'votes_total': core.votes_total(v.value.votes),
+        'reported_at': source.reported_at, 'observed_at': source.observed_at, 'capture_id': source.capture_id
+    } AS kept
+FROM bare AS b
+JOIN voted AS v ON v.endpoint = b.endpoint AND v.series = b.series AND v.position = b.counted
+JOIN core.capture AS source ON source.capture_id = b.counted.capture_id;
+
 DELETE FROM core.tally AS t USING (
     SELECT endpoint, series, coalesce(base_position, first_position) AS first_position FROM tally_series
 ) AS s
@@ -73,7 +94,8 @@ SELECT
     endpoint.region_code, series.unit_code, series.witness,
     capture.reported_at, position.observed_at, position.capture_id,
     value IS NOT NULL AS is_listed, unnest(value),
-    core.votes_total(value.votes) AS votes_total, superseded, counted, withdrawn_at
+    core.votes_total(value.votes) AS votes_total, superseded, counted, kept, withdrawn_at
 FROM tally_written
+LEFT JOIN tally_kept USING (endpoint, series, position)
 JOIN core.capture AS capture ON capture.capture_id = position.capture_id
 ORDER BY endpoint.election, series, endpoint.document, position;

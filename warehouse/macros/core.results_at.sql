@@ -25,7 +25,16 @@ WITH
                 ELSE map_entries(s.votes)
             END AS given,
             candidate_ids
-        FROM core.standings(reported_until, observed_until) AS s
+        FROM ( -- one of three: the moments are constants, and the other two cost nothing
+            FROM core.standing
+            WHERE reported_until = TIMESTAMPTZ 'infinity' AND observed_until = TIMESTAMPTZ 'infinity'
+            UNION ALL BY NAME
+            FROM core.standings_of('core.tally', reported_until)
+            WHERE reported_until < TIMESTAMPTZ 'infinity' AND observed_until = TIMESTAMPTZ 'infinity'
+            UNION ALL BY NAME
+            FROM core.standings_as_known(reported_until, observed_until)
+            WHERE observed_until < TIMESTAMPTZ 'infinity'
+        ) AS s
         LEFT JOIN contest USING (election, contest_code)
     ),
     line AS (

@@ -3,10 +3,10 @@
 WITH
     content AS (
         SELECT 'capture' AS name, region_code AS area, to_json(c) AS line
-        FROM (SELECT * EXCLUDE (run, source) FROM core.capture) AS c
+        FROM (SELECT * EXCLUDE (run, source, superseded_at) FROM core.capture) AS c
         UNION ALL SELECT 'unit', region_code, to_json(u) FROM core.unit AS u
         UNION ALL SELECT 'candidate', contest_code, to_json(p) FROM core.candidate AS p
-        UNION ALL SELECT 'tally', unit_code, to_json(t) FROM core.tally AS t
+        UNION ALL SELECT 'tally', unit_code, to_json(t) FROM (SELECT * EXCLUDE (kept) FROM core.tally) AS t
     ),
     by_area AS (
         SELECT name, area, count(*) AS rows, sha256(string_agg(sha256(line::VARCHAR), '' ORDER BY line::VARCHAR)) AS digest

@@ -1,4 +1,4 @@
-CREATE OR REPLACE VIEW captures AS FROM core.capture;
+CREATE OR REPLACE VIEW captures AS SELECT * EXCLUDE (superseded_at) FROM core.capture;
 COMMENT ON VIEW captures IS 'Provenance: every answer of a source, what it was, and why it was quarantined if it was';
 COMMENT ON COLUMN captures.capture_id IS 'First 63 bits of the sha256 of url, observed_at and digest: the same in every rebuild';
 COMMENT ON COLUMN captures.run IS 'The run that archived it first';

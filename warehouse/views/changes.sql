@@ -2,7 +2,7 @@ CREATE OR REPLACE VIEW changes AS
 WITH
     step AS (
         SELECT
-            * EXCLUDE (votes, previous_votes),
+            * EXCLUDE (votes, previous_votes, has_moved),
             coalesce(cardinality(previous_votes), 0) = 0 AS is_first,
             [
                 {'id': id, 'before': previous_votes[id], 'after': votes[id]}
@@ -10,7 +10,7 @@ WITH
                 IF previous_votes[id] IS DISTINCT FROM votes[id]
             ] AS moved
         FROM core.version
-        WHERE votes IS DISTINCT FROM previous_votes
+        WHERE has_moved
     ),
     judged AS (
         SELECT

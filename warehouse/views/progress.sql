@@ -4,7 +4,7 @@ SELECT
     stations_reported, stations_total,
     coalesce(core.share_pct(stations_reported, stations_total), reported_pct) AS reported_pct,
     progress_reported_at AS reported_at, progress_observed_at AS observed_at, withdrawn_at, witness
-FROM core.standings(TIMESTAMPTZ 'infinity', TIMESTAMPTZ 'infinity') AS s
+FROM core.standing AS s
 LEFT JOIN core.unit_latest AS u ON u.election = s.election AND u.unit_code = s.unit_code;
 COMMENT ON VIEW progress IS 'How far the count is: stations reported of all, for every contest, stage and unit';
 COMMENT ON COLUMN progress.election IS 'Election: pilkada-2024 or pemilu-2024';

@@ -1,13 +1,14 @@
-CREATE OR REPLACE VIEW core.version AS
+CREATE OR REPLACE MACRO core.versions_of(tallies) AS TABLE
 WITH
     told AS (
         SELECT
-            *,
-            coalesce(reported_at, observed_at) AS position_at,
-            count(*) FILTER (witness <> 'page') OVER (PARTITION BY election, contest_code, stage, unit_code) AS json_rows
-        FROM core.tally
+            election, contest_type, contest_code, stage, unit_code, witness, reported_at, observed_at, capture_id,
+            stations_reported, stations_total, votes, votes_total, withdrawn_at,
+            coalesce(reported_at, observed_at) AS position_at
+        FROM query_table(tallies)
         WHERE is_listed
     ),
+    json AS (FROM told WHERE witness <> 'page'),
     -- both witnesses in the order of KPU's clock; at equal times the unit's own document goes first
     merged AS (
         SELECT
@@ -19,8 +20,11 @@ WITH
                     ELSE withdrawn_at
                 END AS withdrawn_at
             )
-        FROM told
-        WHERE witness <> 'page' OR json_rows = 0
+        FROM (
+            FROM json
+            UNION ALL -- a page speaks only where no JSON does
+            FROM told ANTI JOIN json USING (election, contest_code, stage, unit_code)
+        )
         WINDOW
             series AS (
                 PARTITION BY election, contest_code, stage, unit_code
@@ -40,6 +44,7 @@ SELECT
     position_at, reported_at, observed_at, capture_id, witness,
     stations_reported, stations_total, votes, votes_total, withdrawn_at,
     lag(votes) OVER series AS previous_votes,
+    votes IS DISTINCT FROM previous_votes AS has_moved,
     lag(stations_reported) OVER series AS previous_stations_reported,
     lag(withdrawn_at) OVER series AS previous_withdrawn_at
 FROM merged
@@ -47,4 +52,4 @@ WINDOW series AS (
     PARTITION BY election, contest_code, stage, unit_code
     ORDER BY position_at, witness = 'parent', observed_at, capture_id
 );
-COMMENT ON VIEW core.version IS 'Every version of every unit''s tally, both witnesses merged in the order of KPU''s clock, with the version before it';
+COMMENT ON MACRO TABLE core.versions_of IS 'Contents of core.version, from the change rows in the table of this name: both witnesses merged in the order of KPU''s clock';
