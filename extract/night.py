@@ -24,29 +24,42 @@ FINAL, FINAL_SECOND = 76, 5  # the cycle of 10:00:05, whose figures are known
 WITHDRAWAL, WITHDRAWAL_SECOND = 79, 4  # the cycle of 10:45:04, when every vote became 0
 LATECOMERS = 3  # stations that report after the withdrawal, one a cycle: KPU had counted one more by 10:45:04
 
-Kind = Literal["revision", "slip", "swap"]
-"""How a station's first figures were wrong: by a few votes, by a misread digit, by two pairs exchanged."""
+Kind = Literal["revision", "slip", "swap", "jump"]
+"""How a station's first figures were wrong: by a few votes, a misread digit, two pairs exchanged, thousands."""
+
+FlawKind = Literal[
+    "sum", "total", "voters", "lists", "reserve", "crowd", "sexes", "image", "scan", "own", "stranger", "silent",
+    "flag", "unlisted", "chart", "progress", "stale",
+]  # fmt: skip
+"""How one document can be wrong; `extract.mistakes` says what each is."""
 
 
 class Night(msgspec.Struct, frozen=True, kw_only=True):
     """Which night: its seed, and what goes wrong in it.
 
-    `revisions`, `slips` and `swaps` are shares (0 to 1) of the stations whose first figures are wrong and corrected
-    later. `lag` is how many publications a regency's file is behind its districts', and the province's behind its
-    regencies'. `withdrawal` turns every vote into 0 at 10:45:04 WIB on 28 November, as KPU did.
+    `revisions`, `slips`, `swaps` and `jumps` are shares (0 to 1) of the stations whose first figures are wrong and
+    corrected later. `flaws` says how many documents are wrong for a while, by kind (`extract.mistakes`), in the part
+    of the province whose code is `flawed`. `lag` is how many publications a regency's file is behind its districts',
+    and the province's behind its regencies'. `withdrawal` turns every vote into 0 at 10:45:04 WIB on 28 November, as
+    KPU did.
     """
 
     seed: int = 1
     revisions: float = 0.0
     slips: float = 0.0
     swaps: float = 0.0
+    jumps: float = 0.0
+    flaws: dict[FlawKind, int] = {}
+    flawed: str = "31"
     lag: int = 0
     withdrawal: bool = False
 
     def __post_init__(self) -> None:
-        shares = (self.revisions, self.slips, self.swaps)
+        shares = (self.revisions, self.slips, self.swaps, self.jumps)
         if not (min(shares) >= 0 and sum(shares) <= 1):
-            raise UsageError(f"revisions, slips, swaps are shares of all stations, together 0 to 1, not {shares}")
+            raise UsageError(
+                f"revisions, slips, swaps, jumps are shares of all stations, together 0 to 1, not {shares}"
+            )
         if self.lag < 0:
             raise UsageError(f"lag is a number of publications, 0 or more, not {self.lag}")
 
@@ -192,7 +205,12 @@ def _corrected(night: Night, right: dict[str, Report]) -> dict[str, tuple[Report
     rng = _stream(night, "blunders")
     codes = [code for code, report in right.items() if report.cycle < FINAL]
     rng.shuffle(codes)
-    shares: dict[Kind, float] = {"revision": night.revisions, "slip": night.slips, "swap": night.swaps}
+    shares: dict[Kind, float] = {
+        "revision": night.revisions,
+        "slip": night.slips,
+        "swap": night.swaps,
+        "jump": night.jumps,
+    }
     kinds = [kind for kind, share in shares.items() for _ in range(round(share * len(codes)))]
     corrected: dict[str, tuple[Report, ...]] = {}
     for code, kind in zip(codes, kinds, strict=False):
@@ -211,6 +229,8 @@ def _blunder(rng: Random, kind: Kind, right: Report) -> Report:
         place = rng.choice((10, 100))
         digit = votes[pair] // place % 10
         votes[pair] += place * rng.choice([misread - digit for misread in range(10) if misread != digit])
+    elif kind == "jump":  # a digit in front, to a small pair
+        votes[1] += 3000
     else:  # a few invalid votes taken for valid, or the reverse: as many ballots as before
         moved = rng.choice([few for few in range(-5, 6) if few and -votes[pair] <= few <= right.invalid])
         votes[pair] += moved

@@ -6,7 +6,7 @@ A pure function of options and moment. Captures say `simulated:<seed>`, form ima
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
@@ -14,30 +14,32 @@ from typing import Any, Literal
 import msgspec
 
 from extract.capture import Capture, capture
-from extract.endpoints import LEVELS, NATIONAL, DocumentKind, Endpoint, level_of, parent_of
+from extract.endpoints import LEVELS, NATIONAL, DocumentKind, Endpoint, level_of
 from extract.jakarta import PAIRS, SEEDED, Votes, tree
-from extract.night import WITHDRAWAL, Kind, Night, Report, form, publications, reports
+from extract.mistakes import RULES, Flaw, place, rules_of, spoil
+from extract.night import WITHDRAWAL, FlawKind, Kind, Night, Report, form, publications, reports
+from extract.rows import History, Row, histories
 
 Depth = Literal["regency", "district", "village", "tps"]
 """The finest level whose own count documents are asked for; their rows reach one level further down."""
 
-Row = tuple[int, int, int, int]
-"""What a count document says of a unit: stations reported, then the votes of the three pairs."""
-
-NOTHING: Row = (0, 0, 0, 0)
 FIRST_ANSWER = timedelta(seconds=8)  # a polite observer asks a little after a publication
 BETWEEN_ANSWERS = timedelta(milliseconds=20)  # the deepest night's 15,473 documents take a third of a cycle
 
 
 class Mistake(msgspec.Struct, frozen=True):
-    """A station whose first figures were wrong: `wrong` was published at `since`, `right` at `until`."""
+    """A unit that was shown wrong from `since` until `until` (None: for good), and the rules that this breaks.
 
-    kind: Kind
-    station: str
+    Of a station whose first figures were wrong: the votes that were shown, and the right ones.
+    """
+
+    kind: Kind | FlawKind
+    unit: str
     since: datetime
-    until: datetime
-    wrong: dict[str, int]
-    right: dict[str, int]
+    until: datetime | None
+    rules: tuple[str, ...]
+    wrong: dict[str, int] = {}
+    right: dict[str, int] = {}
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -45,18 +47,6 @@ class Counted(msgspec.Struct, frozen=True):
 
     stations: int
     votes: dict[str, int]
-
-
-class History(msgspec.Struct, frozen=True):
-    """A unit's row over the night: the cycles in which it changed, ascending, and what it was from each on."""
-
-    cycles: list[int]
-    rows: list[Row]
-
-    def row(self, cycle: int) -> Row:
-        """The row as of a cycle."""
-        step = bisect_right(self.cycles, cycle)
-        return self.rows[step - 1] if step else NOTHING
 
 
 class Simulation:
@@ -72,13 +62,25 @@ class Simulation:
 
     @cached_property
     def mistakes(self) -> list[Mistake]:
-        """The wrong first figures put into this night, in order of stations."""
+        """What is wrong in this night: stations' first figures in order of stations, then single documents."""
         at = self.publications
         return [
-            Mistake(first.blunder, code, at[first.cycle], at[right.cycle], _votes(first.votes), _votes(right.votes))
+            Mistake(
+                first.blunder,
+                code,
+                at[first.cycle],
+                at[right.cycle],
+                rules_of(first.blunder, first.votes, right.votes),
+                _votes(first.votes),
+                _votes(right.votes),
+            )
             for code, (first, *corrections) in sorted(self._reports.items())
             for right in corrections
             if first.blunder
+        ] + [
+            Mistake(flaw.kind, flaw.unit, at[flaw.since], at[flaw.until] if flaw.until else None, (RULES[flaw.kind],))
+            for _, flaws in sorted(self._flaws.items())
+            for flaw in flaws
         ]
 
     def endpoints(self, depth: Depth) -> Iterator[Endpoint]:
@@ -100,14 +102,26 @@ class Simulation:
             case "wilayah" if tree()[code].children:
                 return msgspec.json.encode(_listed(tree()[code].children))
             case "hhcw" if code != NATIONAL and at >= SEEDED:
-                version = self._version(code, bisect_right(self.publications, at) - 1)
-                body = self._station_body if level_of(code) == "tps" else self._region_body
-                return msgspec.json.encode(body(code, version))
+                cycle = bisect_right(self.publications, at) - 1
+                version = self._version(code, cycle)
+                body = (self._station_body if level_of(code) == "tps" else self._region_body)(code, version)
+                for flaw in self._flaws.get(code, ()):
+                    if flaw.is_in(cycle if flaw.kind == "silent" else version):
+                        spoil(flaw, body)
+                return msgspec.json.encode(body)
         return None
 
-    def captures(self, depth: Depth) -> Iterator[Capture]:
-        """The night as an observer would have recorded it: everything once, then what each publication changed."""
-        asked = [(endpoint, endpoint.url()) for endpoint in self.endpoints(depth)]
+    def captures(self, depth: Depth, within: Sequence[str] = ("31",)) -> Iterator[Capture]:
+        """The night as an observer would have recorded it: everything once, then what each publication changed.
+
+        `within` are the regions asked for, with all below them and all above.
+        """
+        asked = [
+            (endpoint, endpoint.url())
+            for endpoint in self.endpoints(depth)
+            if endpoint.region == NATIONAL
+            or any(endpoint.region.startswith(area) or area.startswith(endpoint.region) for area in within)
+        ]
         for cycle, moment in enumerate(self.publications):
             observed_at = moment + FIRST_ANSWER
             for endpoint, url in asked:
@@ -128,20 +142,34 @@ class Simulation:
 
     @cached_property
     def _shown(self) -> dict[str, History]:
-        return _histories(self._reports, is_withdrawn=self.night.withdrawal)
+        return histories(self._reports, is_withdrawn=self.night.withdrawal)
 
     @cached_property
     def _right(self) -> dict[str, History]:
         right = {code: [msgspec.structs.replace(own[-1], cycle=own[0].cycle)] for code, own in self._reports.items()}
-        return _histories(right, is_withdrawn=False)
+        return histories(right, is_withdrawn=False)
 
     @cached_property
-    def _changes(self) -> dict[str, list[int]]:
-        """The cycles in which each count document changed: those in which one of its rows did."""
+    def _flaws(self) -> dict[str, list[Flaw]]:
+        """What is wrong in single documents."""
+        return place(self.night, self._reports, self._changes_of_rows) if self.night.flaws else {}
+
+    @cached_property
+    def _changes_of_rows(self) -> dict[str, list[int]]:
         return {
             code: sorted({cycle for unit in tree()[code].children or [code] for cycle in self._shown[unit].cycles})
             for code in self._shown
         }
+
+    @cached_property
+    def _changes(self) -> dict[str, list[int]]:
+        """The cycles in which each count document changed: one of its rows did, or a flaw came or went."""
+        changes = dict(self._changes_of_rows)
+        for code, flaws in self._flaws.items():
+            dated = [flaw for flaw in flaws if flaw.kind not in ("silent", "stale")]
+            ends = [flaw.until for flaw in dated if flaw.until is not None]
+            changes[code] = sorted({*changes[code], *(flaw.since for flaw in dated), *ends})
+        return changes
 
     def _version(self, code: str, cycle: int) -> int:
         """The cycle in which the file was made that is served during this one; -1 is the empty file from before.
@@ -150,12 +178,16 @@ class Simulation:
         """
         if not (self.night.withdrawal and cycle >= WITHDRAWAL):
             cycle -= self.night.lag * {"province": 2, "regency": 1}.get(level_of(code), 0)
-        step = bisect_right(self._changes[code], cycle)
-        return self._changes[code][step - 1] if step else -1
+        stale = next((flaw for flaw in self._flaws.get(code, ()) if flaw.kind == "stale" and flaw.is_in(cycle)), None)
+        step = bisect_right(self._changes[code], stale.since - 1 if stale else cycle) - bool(stale)
+        return self._changes[code][step - 1] if step > 0 else -1
 
     def _is_new(self, endpoint: Endpoint, cycle: int) -> bool:
         code = endpoint.region
-        return endpoint.document == "hhcw" and self._version(code, cycle) != self._version(code, cycle - 1)
+        return endpoint.document == "hhcw" and (
+            self._version(code, cycle) != self._version(code, cycle - 1)
+            or any(flaw.kind == "silent" and flaw.until == cycle for flaw in self._flaws.get(code, ()))
+        )
 
     def _ts(self, version: int) -> str:
         return (self.publications[version] if version >= 0 else SEEDED).strftime("%Y-%m-%d %H:%M:%S")
@@ -187,38 +219,6 @@ class Simulation:
             "images": [report and f"https://simulated.invalid/{code}-{page}.jpg" for page in (1, 2, 3)],
             "ts": self._ts(version),
         }
-
-
-def _histories(reported: Mapping[str, Sequence[Report]], *, is_withdrawn: bool) -> dict[str, History]:
-    """Every unit's row over the night: changes are summed from the stations up, then from the evening on."""
-    changes: dict[str, dict[int, Row]] = {code: {} for code in sorted(tree(), key=len, reverse=True)}
-    del changes[NATIONAL]  # the country has more provinces than this one
-    for station, own in reported.items():
-        before = NOTHING
-        for report in own:
-            now = (1, *report.votes)
-            changes[station][report.cycle] = _add(now, before, -1)
-            before = now
-    for code, steps in changes.items():
-        above = changes.get(parent_of(code) or NATIONAL, {})
-        for cycle, change in steps.items():
-            above[cycle] = _add(above.get(cycle, NOTHING), change)
-    return {code: _history(steps, is_withdrawn=is_withdrawn) for code, steps in changes.items()}
-
-
-def _history(changes: Mapping[int, Row], *, is_withdrawn: bool) -> History:
-    history, total = History([], []), NOTHING
-    for cycle in sorted(changes.keys() | ({WITHDRAWAL} if is_withdrawn else set())):
-        total = _add(total, changes.get(cycle, NOTHING))
-        row = (total[0], 0, 0, 0) if is_withdrawn and cycle >= WITHDRAWAL else total
-        if row != history.row(cycle):
-            history.cycles.append(cycle)
-            history.rows.append(row)
-    return history
-
-
-def _add(row: Row, other: Row, sign: int = 1) -> Row:
-    return (row[0] + sign * other[0], row[1] + sign * other[1], row[2] + sign * other[2], row[3] + sign * other[3])
 
 
 def _endpoint(document: DocumentKind, code: str) -> Endpoint:

@@ -299,8 +299,9 @@ def test_as_many_stations_blunder_as_were_asked_for(rough: Simulation, calm: Sim
 
 def test_a_blunder_is_served_until_it_is_corrected(rough: Simulation) -> None:
     for mistake in rough.mistakes:
+        assert mistake.until is not None
         assert mistake.since < mistake.until <= at(28, 10, 0, 5)
-        early, late = (served(rough, mistake.station, moment) for moment in (mistake.since, mistake.until))
+        early, late = (served(rough, mistake.unit, moment) for moment in (mistake.since, mistake.until))
         assert dict(zip(PAIRS, votes(early["tungsura"]["chart"]), strict=True)) == mistake.wrong
         assert dict(zip(PAIRS, votes(late["tungsura"]["chart"]), strict=True)) == mistake.right
         assert late["ts"] == f"{mistake.until:%Y-%m-%d %H:%M:%S}"
@@ -309,14 +310,14 @@ def test_a_blunder_is_served_until_it_is_corrected(rough: Simulation) -> None:
 def test_the_truth_knows_nothing_of_blunders(rough: Simulation) -> None:
     moment = rough.publications[15]
     truth = rough.truth(moment)
-    wrong_now = [mistake for mistake in rough.mistakes if mistake.since <= moment < mistake.until]
+    wrong_now = [mistake for mistake in rough.mistakes if mistake.since <= moment < (mistake.until or moment)]
     assert len(wrong_now) > 50
-    assert all(truth[mistake.station].votes == mistake.right for mistake in wrong_now)
+    assert all(truth[mistake.unit].votes == mistake.right for mistake in wrong_now)
 
 
 def test_each_kind_of_blunder_leaves_its_own_trace(rough: Simulation) -> None:
     for mistake in rough.mistakes:
-        form = served(rough, mistake.station, mistake.since)["tungsura"]["administrasi"]
+        form = served(rough, mistake.unit, mistake.since)["tungsura"]["administrasi"]
         wrong, right = mistake.wrong.values(), mistake.right.values()
         steps = [abs(a - b) for a, b in zip(wrong, right, strict=True) if a != b]
         match mistake.kind:
