@@ -1,30 +1,22 @@
 CREATE OR REPLACE VIEW lead_changes AS
-WITH
-    led AS (
-        SELECT
-            *,
-            core.ladder(votes) AS ladder,
-            ([e.key FOR e IN map_entries(votes) IF e.value = ladder[1]])[1] AS leader
-        FROM core.version
-        WHERE ladder[1] > ladder[2] -- a tie has no leader and changes none, nor has a pair alone
-    ),
-    turned AS (
-        SELECT *, lag(leader) OVER (PARTITION BY election, contest_code, stage, unit_code ORDER BY version) AS previous_leader
-        FROM led
-    )
 SELECT
-    t.election, contest_type, t.contest_code, stage, t.unit_code, core.level_of(t.unit_code) AS level, unit_name,
+    t.election, contest_type, t.contest_code, stage, unit_code, level, unit_name,
     reported_at, observed_at,
-    leader AS candidate_id, now.candidate_name,
-    previous_leader AS previous_candidate_id, before.candidate_name AS previous_candidate_name,
-    ladder[1] - ladder[2] AS margin, stations_reported, stations_total, capture_id
-FROM turned AS t
-LEFT JOIN core.unit_latest AS u ON u.election = t.election AND u.unit_code = t.unit_code
-LEFT JOIN core.candidate_latest AS now
-    ON now.election = t.election AND now.contest_code = t.contest_code AND now.candidate_id = leader
+    t.candidate_id, t.candidate_name,
+    previous_candidate_id, before.candidate_name AS previous_candidate_name,
+    margin, stations_reported, stations_total, capture_id
+FROM (
+    SELECT
+        *,
+        lag(candidate_id) OVER (
+            PARTITION BY election, contest_type, contest_code, stage, unit_code ORDER BY version
+        ) AS previous_candidate_id
+    FROM leads
+    WHERE margin > 0 -- a tie has no leader and changes none, nor has a pair alone
+) AS t
 LEFT JOIN core.candidate_latest AS before
-    ON before.election = t.election AND before.contest_code = t.contest_code AND before.candidate_id = previous_leader
-WHERE leader <> previous_leader;
+    ON before.election = t.election AND before.contest_code = t.contest_code AND before.candidate_id = previous_candidate_id
+WHERE t.candidate_id <> previous_candidate_id;
 COMMENT ON VIEW lead_changes IS 'When another pair took the lead in a unit; ties are passed over';
 COMMENT ON COLUMN lead_changes.election IS 'Election: pilkada-2024 or pemilu-2024';
 COMMENT ON COLUMN lead_changes.contest_type IS 'pkwkp (governor), pkwkk (regent or mayor) or ppwp (president)';
