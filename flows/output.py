@@ -1,6 +1,6 @@
 """Answers on stdout: aligned tables for people, CSV and JSON for programs. Everything else goes to stderr."""
 
-import csv
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from extract.endpoints import WIB
+from warehouse.plain import csv_line, structured
 
 Format = Literal["table", "csv", "json"]
 
@@ -25,13 +26,15 @@ def say(message: str) -> None:
 
 
 def emit(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: Format, out: IO[str] | None = None) -> None:
-    """Rows in the form asked for. Tables show NULL as nothing, moments in WIB, text without control characters."""
+    """Rows in the form asked for. Tables show NULL as nothing, moments in WIB, text without control characters; CSV
+    and JSON have the text as it is, but for what would steer a terminal that shows them.
+    """
     out = out or sys.stdout
     match form:
         case "csv":
-            writer = csv.writer(out, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows([_plain(value) for value in row] for row in rows)
+            shown = printable if out.isatty() else str
+            out.write(shown(csv_line(columns) + "\n"))
+            out.writelines(shown(csv_line(row) + "\n") for row in rows)
         case "json":
             _emit_json(columns, rows, out)
         case "table":
@@ -42,8 +45,8 @@ def _emit_json(columns: Sequence[str], rows: Iterable[Sequence[Any]], out: IO[st
     """A list with one object a line: a program reads it whole, a person and `grep` line by line."""
     opening = "["
     for row in rows:
-        record = {column: _structured(value) for column, value in zip(columns, row, strict=True)}
-        out.write(f"{opening}\n  {msgspec.json.encode(record).decode()}")
+        record = {column: structured(value) for column, value in zip(columns, row, strict=True)}
+        out.write(f"{opening}\n  {escaped(msgspec.json.encode(record).decode())}")
         opening = ","
     out.write("[]\n" if opening == "[" else "\n]\n")
 
@@ -62,7 +65,7 @@ def show(
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for position, column in enumerate(columns):
         figures = column not in left and all(_is_figure(row[position]) for row in rows)
-        table.add_column(column, justify="right" if figures else "left", overflow="fold")
+        table.add_column(Text(printable(column)), justify="right" if figures else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     console = Console(file=out, highlight=False)
@@ -113,31 +116,10 @@ def _printable_letter(letter: str) -> str:
     return letter
 
 
+def escaped(line: str) -> str:
+    """JSON that says the same without letters that steer a terminal, such as marks of another direction."""
+    return line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+
+
 def _is_figure(text: str) -> bool:
     return not text or text.lstrip("+-").replace(",", "").replace(".", "").removesuffix(" %").isdigit()
-
-
-def _plain(value: Any) -> Any:
-    """A value as CSV has it: ISO moments, JSON for what has parts, nothing for NULL."""
-    match value:
-        case datetime():
-            return value.isoformat()
-        case dict() | list():
-            return msgspec.json.encode(_structured(value)).decode()
-        case bool():
-            return str(value).lower()
-    return value
-
-
-def _structured(value: Any) -> Any:
-    """A value that JSON can hold: decimals and the like as text."""
-    match value:
-        case dict():
-            return {str(key): _structured(part) for key, part in value.items()}
-        case list() | tuple():
-            return [_structured(part) for part in value]
-        case None | bool() | int() | float() | str():
-            return value
-        case datetime():
-            return value.isoformat()
-    return str(value)

@@ -15,6 +15,7 @@ from extract.simulator import Depth, Simulation
 from extract.sources import FolderSource, GitSource
 from flows.settings import Settings, versions
 from load.loader import LoadReport, Progress, load, quiet
+from load.parquet import publish_parquet
 from load.publish import publish
 
 
@@ -76,14 +77,22 @@ def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
         leftover.unlink()
     report = load(settings.archive, draft, progress)
     draft.replace(settings.database)
-    publish(settings.database, settings.published)
+    _publish(settings)
     return report
 
 
 def bring_up_to_date(settings: Settings, progress: Progress = quiet) -> tuple[LoadReport, bool]:
     """Load what the archive has and the database has not; publish if readers would see anything new."""
     report = load(settings.archive, settings.database, progress)
-    return report, publish(settings.database, settings.published)
+    return report, _publish(settings)
+
+
+def _publish(settings: Settings) -> bool:
+    """Hand what was loaded to readers; whether they see anything new."""
+    is_new = publish(settings.database, settings.published)
+    if settings.parquet_files:
+        is_new |= publish_parquet(settings.published, settings.parquet_files)
+    return is_new
 
 
 def _replay(

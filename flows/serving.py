@@ -44,7 +44,8 @@ runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 def serve(settings: Settings, crawl: Crawl, interval: timedelta) -> None:
     """Serve the deployments until Ctrl-C or SIGTERM: one cycle at a time, late ones skipped, not queued."""
     crawl.request()  # what is wrong with it is said now, not by every run
-    with server(settings.data_dir / "prefect") as is_ours:
+    parquet = str(settings.parquet_files.absolute()) if settings.parquet_files else "off"
+    with _environment(REALCOUNT_PARQUET=parquet), server(settings.data_dir / "prefect") as is_ours:
         from prefect.runner import Runner
 
         deployments = list(_deployments(settings, crawl, interval))

@@ -1,6 +1,7 @@
 """Where things lie, and what versions ran. Every setting has an environment variable `REALCOUNT_<NAME>`."""
 
 import platform
+from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -10,13 +11,15 @@ import msgspec
 from cyclopts import Parameter
 
 from extract.archive import Archive
+from extract.endpoints import WIB
 from warehouse.connection import PUBLISHED_FILE, WRITER_FILE
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """The data directory and what lies in it."""
+    """The data directory and what lies in it, or elsewhere if it was told so."""
 
     data_dir: Path = Path("data")
+    parquet: str | None = None
 
     @property
     def archive(self) -> Archive:
@@ -32,6 +35,13 @@ class Settings(msgspec.Struct, frozen=True):
     def published(self) -> Path:
         """The copy for readers, replaced after every load."""
         return self.data_dir / PUBLISHED_FILE
+
+    @property
+    def parquet_files(self) -> Path | None:
+        """Where the Parquet files for readers lie; None if none are wanted."""
+        if self.parquet == "off":
+            return None
+        return Path(self.parquet) if self.parquet else self.data_dir / "parquet"
 
 
 @lru_cache(maxsize=1)  # one directory a process: cycle after cycle reads on in the same index
@@ -50,3 +60,10 @@ def versions() -> dict[str, str]:
 
 Here = Annotated[Settings, Parameter(parse=False)]
 """Where things lie, as a command's parameter: the launcher reads --data-dir and hands it over."""
+
+Moment = Annotated[datetime, Parameter(help="a moment such as 2024-11-28T10:00:05+07:00; without an offset: WIB")]
+
+
+def in_wib(value: datetime | None) -> datetime | None:
+    """A moment without an offset is meant as KPU means it."""
+    return value.replace(tzinfo=WIB) if value and value.tzinfo is None else value

@@ -4,6 +4,7 @@ The database is a function of the set of captures: their order, their batches an
 """
 
 from load.loader import LoadReport, load
+from load.parquet import publish_parquet
 from load.publish import publish
 
-__all__ = ["LoadReport", "load", "publish"]
+__all__ = ["LoadReport", "load", "publish", "publish_parquet"]

@@ -146,9 +146,9 @@ def test_freshness_tells_both_clocks_and_its_ages_at_a_moment(history: History) 
     history.seen("02:40:00", count("3101", "02:30:00", figures({A: 6})))
     assert history.ask(
         "SELECT level, documents, captures, newest_reported_at, oldest_reported_at, newest_observed_at, "
-        "oldest_observed_at, median_lag FROM freshness"
+        "oldest_observed_at, median_lag_minutes FROM freshness"
     ) == [
-        ("regency", 2, 3, wib("02:30:00"), wib("02:00:00"), wib("02:40:00"), wib("02:20:00"), timedelta(minutes=10)),
+        ("regency", 2, 3, wib("02:30:00"), wib("02:00:00"), wib("02:40:00"), wib("02:20:00"), 10.0),
     ]
     assert history.ask("SELECT reported_age, observed_age FROM freshness_at($now)", now=wib("03:00:00")) == [
         (timedelta(minutes=30), timedelta(minutes=20))

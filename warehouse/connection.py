@@ -18,6 +18,7 @@ PUBLISHED_FILE = "realcount.duckdb"
 
 _STORAGE = "v1.5.0"  # so that DuckDB 1.5 can open what 2.0 wrote
 _TIME_ZONE = "Asia/Jakarta"  # moments are shown as KPU shows them
+_SPILL = "2GB"  # what a query may put on the disk while it runs; else it would be all the room the archive needs
 
 
 @contextmanager
@@ -47,11 +48,13 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises WarehouseError if there is none yet, QueryError for SQL the database refuses.
     """
-    if not path.exists():
-        raise WarehouseError(
-            f"there is no database at {str(path)!r} yet; load something first: realcount replay --help"
-        )
-    connection = _open(path, access_mode="READ_ONLY")
+    _expect(path)
+    connection = _open(
+        path,
+        access_mode="READ_ONLY",
+        max_temp_directory_size=_SPILL,
+        python_enable_replacements=False,  # or a query could name the variables of the functions around it
+    )
     try:
         connection.execute(f"SET TimeZone = '{_TIME_ZONE}'")
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
@@ -60,6 +63,31 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise QueryError(_first_line(error)) from error
     finally:
         connection.close()
+
+
+@contextmanager
+def copying(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published copy, read-only, for writing its views into files: never for SQL from outside.
+
+    It is attached to a database of its own, so that it does not share what `reading` in the same process shuts off.
+    Raises WarehouseError if there is none yet.
+    """
+    _expect(path)
+    connection = duckdb.connect(config={"autoinstall_known_extensions": False})
+    try:
+        with _explained(path):  # ATTACH takes no parameters (DuckDB 1.5)
+            connection.execute(f"ATTACH {duckdb.ConstantExpression(str(path))} AS published (READ_ONLY)")
+        connection.execute(f"USE published; SET TimeZone = '{_TIME_ZONE}'")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _expect(path: Path) -> None:
+    if not path.exists():
+        raise WarehouseError(
+            f"there is no database at {str(path)!r} yet; load something first: realcount replay --help"
+        )
 
 
 def _open(path: Path, **config: Any) -> duckdb.DuckDBPyConnection:

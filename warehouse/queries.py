@@ -12,6 +12,9 @@ from extract.errors import QueryError, RegionError
 
 _HERE = Path(__file__).parent / "queries"
 _BATCH = 10_000  # rows in memory at a time
+_KIND = duckdb.StatementType
+_QUESTIONS = (_KIND.SELECT, _KIND.EXPLAIN, _KIND.PRAGMA, _KIND.MULTI)
+"""MULTI is PIVOT, which DuckDB 1.5 takes for a CREATE TYPE and a SELECT. CALL is none: 1.5 would begin a log by it."""
 
 
 class Answer(NamedTuple):
@@ -27,18 +30,35 @@ class Answer(NamedTuple):
 
 def ask(connection: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> Answer:
     """Run `queries/<name>.sql` with its named parameters."""
-    return query(connection, _text(name), parameters)
+    return _run(connection, text(name), parameters)
 
 
 def query(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any] | None = None) -> Answer:
-    """Run one statement. Raises QueryError for SQL that the database refuses, or that answers nothing."""
+    """Run one question. Raises QueryError for SQL that the database refuses, or that is no question, or several."""
+    try:
+        statements = connection.extract_statements(sql)
+    except duckdb.Error as error:
+        raise QueryError(" ".join(str(error).split())) from error
+    kinds = [_kind(statement) for statement in statements]
+    others = [kind for kind in kinds if kind not in _QUESTIONS]
+    if len(kinds) - len(others) != 1 or any(kind != _KIND.CREATE for kind in others):
+        raise QueryError("write one question: SELECT, FROM, WITH, PIVOT, DESCRIBE, SUMMARIZE or EXPLAIN")
+    return _run(connection, sql, parameters)
+
+
+def _kind(statement: duckdb.Statement) -> duckdb.StatementType | None:
+    try:
+        return statement.type
+    except ValueError:  # a kind that DuckDB's Python has no name for, such as UPDATE EXTENSIONS (2.0)
+        return None
+
+
+def _run(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any] | None) -> Answer:
     try:
         connection.execute(sql, parameters)
     except duckdb.Error as error:
         raise QueryError(" ".join(str(error).split())) from error
-    if connection.description is None:
-        raise QueryError("it is empty; write one SELECT")
-    return Answer(tuple(column[0] for column in connection.description), _rows(connection))
+    return Answer(tuple(column[0] for column in connection.description or ()), _rows(connection))
 
 
 def find_region(connection: duckdb.DuckDBPyConnection, wanted: str) -> tuple[str, str | None]:
@@ -94,5 +114,6 @@ def _rows(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
 
 
 @cache
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """The SQL of `queries/<name>.sql`."""
     return (_HERE / f"{name}.sql").read_text("utf-8")

@@ -18,7 +18,7 @@ WITH
     lag AS (
         SELECT
             election, contest_type, stage, core.level_of(region_code) AS level,
-            to_seconds(median(epoch(first_observed_at) - epoch(reported_at))) AS median_lag
+            median(epoch(first_observed_at) - epoch(reported_at)) / 60 AS median_lag_minutes
         FROM version
         GROUP BY ALL
     )
@@ -27,7 +27,7 @@ SELECT
     count(*) AS documents, sum(captures)::BIGINT AS captures,
     max(reported_at) AS newest_reported_at, min(reported_at) AS oldest_reported_at,
     max(observed_at) AS newest_observed_at, min(observed_at) AS oldest_observed_at,
-    any_value(median_lag) AS median_lag
+    any_value(median_lag_minutes) AS median_lag_minutes
 FROM document
 JOIN lag USING (election, contest_type, stage, level)
 GROUP BY ALL;
@@ -42,4 +42,4 @@ COMMENT ON COLUMN freshness.newest_reported_at IS 'KPU''s time of the newest doc
 COMMENT ON COLUMN freshness.oldest_reported_at IS 'KPU''s time of the document that has not changed for longest';
 COMMENT ON COLUMN freshness.newest_observed_at IS 'When a document was fetched last';
 COMMENT ON COLUMN freshness.oldest_observed_at IS 'Last fetch of the document that was not asked for the longest';
-COMMENT ON COLUMN freshness.median_lag IS 'Median time from KPU''s time of a version to our first sight of it';
+COMMENT ON COLUMN freshness.median_lag_minutes IS 'Median minutes from KPU''s time of a version to our first sight of it';

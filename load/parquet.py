@@ -1,0 +1,50 @@
+"""Parquet for readers without DuckDB: one file a view, replaced as a set in one step after every load.
+
+`parquet` is a link to a directory beside it, which is named after the state of the database that it was made from.
+Publishing writes another one and replaces the link. Who resolves the link once can read one set to its end: the set
+before the current one stays.
+"""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from extract.errors import UsageError
+from warehouse.connection import copying
+from warehouse.export import choose, refusals, write_set
+
+
+def publish_parquet(published: Path, place: Path) -> bool:
+    """Put the published database's views at `place` as Parquet; False if what is there is of the same state.
+
+    Killed at any point it leaves the old set or the new one. Raises UsageError if something that is not ours is in
+    the way, StorageError if the disk refuses; the old set then stays, and the next call tries again.
+    """
+    if place.exists() and not place.is_symlink():
+        raise UsageError(f"{str(place)!r} is in the way of the Parquet files; move it away or set --parquet elsewhere")
+    current = place.with_name(place.readlink().name) if place.is_symlink() else None
+    fresh = place.with_name(f".{place.name}.{published.stat().st_mtime_ns}")
+    if fresh == current and fresh.exists():
+        return False
+    with refusals(place):
+        _remove([fresh])  # of a run that was killed
+        try:
+            fresh.mkdir(parents=True)
+            with copying(published) as connection:
+                write_set(connection, fresh, "parquet", choose(connection))
+            link = place.with_name(f".{place.name}.link")
+            link.unlink(missing_ok=True)
+            link.symlink_to(fresh.name)
+            link.replace(place)
+        except BaseException:
+            _remove([fresh])
+            raise
+    sets = (path for path in place.parent.glob(f".{place.name}.*") if path.suffix[1:].isdecimal())
+    _remove(path for path in sets if path not in (fresh, current))
+    return True
+
+
+def _remove(sets: Iterable[Path]) -> None:
+    """What cannot be removed now is removed by a later call."""
+    for path in sets:
+        shutil.rmtree(path, ignore_errors=True)

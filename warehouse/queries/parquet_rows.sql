@@ -1,0 +1,1 @@
+SELECT num_rows AS rows FROM parquet_file_metadata($file)
