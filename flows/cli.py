@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,14 +14,16 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env
 
-from extract.endpoints import WIB
 from extract.errors import RealcountError, UsageError
 from extract.night import Night
 from extract.simulator import Depth
 from flows import crawling
 from flows import replay as replays
+from flows.exporting import export
+from flows.findings import findings
 from flows.output import Format, emit, printable, say
-from flows.settings import Here, Settings
+from flows.reporting import report
+from flows.settings import Here, Moment, Settings, in_wib
 from load.loader import Progress, quiet
 
 app = App(
@@ -36,21 +37,23 @@ replay = App(name="replay", help="Read what others kept, or a simulated night, i
 archive = App(name="archive", help="Look into the archive, and check it.")
 app.command(replay)
 app.command(archive)
+app.command(export)
+app.command(findings)
+app.command(report)
 for command in (crawling.poll, crawling.follow, crawling.serve, crawling.serve_archive):
     app.command(command)
 app.meta.suppress_keyboard_interrupt = False  # main says what a stop means for the archive
-
-Moment = Annotated[datetime, Parameter(help="a moment such as 2024-11-28T10:00:05+07:00; without an offset: WIB")]
 
 
 @app.meta.default
 def _launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     data_dir: Annotated[Path, Parameter(help="Where archive and database lie.")] = Path("data"),
+    parquet: Annotated[str | None, Parameter(help="Where loads put Parquet files; off: nowhere.")] = None,
 ) -> int:
     command, bound, given = app.parse_args(tokens, exit_on_error=False, print_error=False)
     if "settings" in given:
-        bound.arguments["settings"] = Settings(data_dir)
+        bound.arguments["settings"] = Settings(data_dir, parquet)
     return command(*bound.args, **bound.kwargs) or 0
 
 
@@ -87,7 +90,7 @@ def folder(
         When they were fetched; else each file's own time counts.
     """
     with _progress("captures") as step:
-        report = replays.replay_folder(settings, place, pattern or (), _in_wib(observed_at), step)
+        report = replays.replay_folder(settings, place, pattern or (), in_wib(observed_at), step)
     return _tell_replay(report, settings)
 
 
@@ -171,7 +174,7 @@ def results(
     from flows import views
 
     with _reading(settings) as connection:
-        return views.results(connection, region, contest, stage, children, _in_wib(at), _in_wib(known), format)
+        return views.results(connection, region, contest, stage, children, in_wib(at), in_wib(known), format)
 
 
 @app.command
@@ -381,8 +384,3 @@ def _progress(what: str) -> Iterator[Progress]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda steps: progress.advance(task, steps)
-
-
-def _in_wib(value: datetime | None) -> datetime | None:
-    """A moment without an offset is meant as KPU means it."""
-    return value.replace(tzinfo=WIB) if value and value.tzinfo is None else value

@@ -37,14 +37,14 @@ log = logging.getLogger(__name__)
 logging.getLogger("stamina").setLevel(logging.ERROR)  # Prefect would print that, but not what, is retried
 
 _LAYERS = ("extract", "transform", "load", "warehouse", "flows")
-_STEPS_BESIDE_LEVELS = 2  # the oldest documents, and the load
+_STEPS_BESIDE_LEVELS = 3  # the oldest documents, the load and the report
 _USUAL = Crawl()
 
 
 @flow(name="poll", retries=0)
 async def poll(data_dir: Path = Path("data"), crawl: Crawl = _USUAL) -> State[Any]:
     """One cycle: plan, ask level by level, load, publish. Fails in one line if the source does."""
-    settings = Settings(Path(data_dir))
+    settings = _settings(data_dir)
     try:
         request = crawl.request()
         with _layers_logged():
@@ -60,7 +60,7 @@ async def poll(data_dir: Path = Path("data"), crawl: Crawl = _USUAL) -> State[An
 @flow(name="follow", retries=0)
 async def follow(data_dir: Path = Path("data"), crawl: Crawl = _USUAL, every: str = "auto") -> State[Any]:
     """Cycles until told otherwise, in KPU's own rhythm unless `every` says 90s, 15m or 1h; an artifact for each."""
-    settings = Settings(Path(data_dir))
+    settings = _settings(data_dir)
     pages: list[asyncio.Task[None]] = []
     cycles = 0
 
@@ -87,7 +87,7 @@ async def follow(data_dir: Path = Path("data"), crawl: Crawl = _USUAL, every: st
 @flow(name="replay", retries=0)
 def replay(place: Path, data_dir: Path = Path("data"), pattern: list[str] | None = None) -> State[Any]:
     """Replay a scraper's repository or bundle, or a folder, into the archive and the database."""
-    place, settings = Path(place), Settings(Path(data_dir))
+    place, settings = Path(place), _settings(data_dir)
     is_folder = place.is_dir() and not (place / ".git").exists() and not (place / "objects").exists()
     read = replays.replay_folder if is_folder else replays.replay_git
 
@@ -104,11 +104,16 @@ def rebuild(data_dir: Path = Path("data")) -> State[Any]:
     """Build the database again from the archive alone."""
 
     def work() -> tuple[str, dict[str, int]]:
-        report = replays.rebuild(Settings(Path(data_dir)))
+        report = replays.rebuild(_settings(data_dir))
         counts = {"runs": report.runs, "captures": report.captures, "changes": report.changes}
         return f"loaded {report.captures:,} captures of {report.runs:,} runs", counts
 
     return _as_one_task("load from the archive", work)
+
+
+def _settings(data_dir: Path) -> Settings:
+    """A worker has no options of ours, but its environment."""
+    return Settings(Path(data_dir), os.environ.get("REALCOUNT_PARQUET"))
 
 
 async def _tasks(depth: Level) -> polling.Step:

@@ -13,12 +13,13 @@ import msgspec
 
 from extract.client import Client
 from extract.endpoints import Endpoint
-from extract.errors import SourceDownError
+from extract.errors import RegionError, SourceDownError
 from extract.politeness import Manners, authority
 from flows.cadence import next_cycle
 from flows.cycle import Counts, Cycle, open_cycle
 from flows.plan import Scope
 from flows.replay import bring_up_to_date, now
+from flows.reporting import REPORT_FILE, write_report
 from flows.settings import Settings
 from load.loader import LoadReport
 from warehouse import queries
@@ -109,6 +110,7 @@ async def poll(
         except SourceDownError as error:
             down = error
         loaded, is_published = await step("load and publish", partial(_load, settings))
+        await step("write the report", partial(_report, settings, request.scope, clock(), is_published))
         return CycleReport(started_at, clock(), cycle.counts, loaded, is_published, down, told.is_set())
 
 
@@ -183,6 +185,13 @@ async def _stopping(told: asyncio.Event, stop: Callable[[], object]) -> AsyncIte
 
 async def _load(settings: Settings) -> tuple[LoadReport, bool]:
     return bring_up_to_date(settings)
+
+
+async def _report(settings: Settings, scope: Scope, written_at: datetime, is_published: bool) -> None:
+    """The page about the region that is polled; several are shown as the country they are in."""
+    if is_published or not (settings.data_dir / REPORT_FILE).exists():
+        with suppress(RegionError):  # of which nothing has been heard yet
+            write_report(settings, written_at, scope.roots[0] if len(scope.roots) == 1 else None)
 
 
 def _seen(settings: Settings) -> list[tuple[datetime, datetime]]:

@@ -1,10 +1,12 @@
 """What a cycle did, in a page of Markdown: for Prefect's artifact, a chat, a log."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 from flows.output import moment, printable, rounded
 from flows.poll import CycleReport, Request
+from flows.reporting import REPORT_FILE
 from flows.settings import Settings
 from warehouse import queries
 from warehouse.connection import reading
@@ -36,6 +38,7 @@ def markdown(settings: Settings, request: Request, report: CycleReport) -> str:
         *([f"… and {len(leaders) - _MOST_CONTESTS:,} more contests."] if len(leaders) > _MOST_CONTESTS else []),
         f"KPU's newest time: {moment(overall['newest_reported_at']) if overall['newest_reported_at'] else 'none yet'}. "
         f"Quarantined so far: {overall['quarantined']:,} captures.",
+        *([_link(settings.data_dir / REPORT_FILE)] if (settings.data_dir / REPORT_FILE).exists() else []),
         f"Source: {escaped(request.host)}. Database: `{settings.published}`, archive: `{settings.archive.directory}`.",
     ]
     return "\n\n".join(lines)
@@ -44,6 +47,11 @@ def markdown(settings: Settings, request: Request, report: CycleReport) -> str:
 def escaped(text: str) -> str:
     """Text from outside that Markdown and the page it ends in take as text."""
     return _MARKS.sub(r"\\\1", printable(text).replace("\n", " "))
+
+
+def _link(page: Path) -> str:
+    """The report, which lies on the machine that polls."""
+    return f"Report: [{escaped(str(page))}]({page.absolute().as_uri()})"
 
 
 def _asked(report: CycleReport) -> str:

@@ -1,0 +1,87 @@
+"""The report: the page that `realcount report` writes, and that every cycle leaves beside the database."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from extract.endpoints import Level
+from extract.errors import StorageError
+from flows.output import say
+from flows.replay import now
+from flows.settings import Here, Settings
+from warehouse.report import Language
+
+REPORT_FILE = "report.html"
+
+_STDOUT = Path("-")
+
+
+def report(
+    region: str | None = None,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
+    depth: Level | None = None,
+    lang: Language | None = None,
+    settings: Here,
+) -> int:
+    """Write one HTML page with standings, charts, a map, changes and findings, which needs nothing but a browser.
+
+    Parameters
+    ----------
+    region
+        A code such as 31, or a name that only one region has; 0 is the country. Else the one province that the
+        database is about, or the country if there are several.
+    output
+        The file to write, or - for stdout; else report.html beside the database.
+    depth
+        The finest level on the page; else two levels below the region.
+    lang
+        The language it begins in: id or en; else the browser's.
+    """
+    if output == _STDOUT:
+        sys.stdout.write(rendered(settings, now(), region, depth, lang))
+        return 0
+    path = output or settings.data_dir / REPORT_FILE
+    size = write_report(settings, now(), region, path, depth=depth, language=lang)
+    say(f"Report: {path} ({size:,} bytes)")
+    return 0
+
+
+def write_report(
+    settings: Settings,
+    written_at: datetime,
+    region: str | None = None,
+    path: Path | None = None,
+    *,
+    depth: Level | None = None,
+    language: Language | None = None,
+) -> int:
+    """Put the page in the place of the one before, in one step; the number of its bytes.
+
+    Raises RegionError and UsageError for what cannot be shown, StorageError if the disk refuses.
+    """
+    path = path or settings.data_dir / REPORT_FILE
+    page = rendered(settings, written_at, region, depth, language).encode()
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        draft.write_bytes(page)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise StorageError(path, error.strerror or str(error)) from error
+    return len(page)
+
+
+def rendered(
+    settings: Settings, written_at: datetime, region: str | None, depth: Level | None, language: Language | None
+) -> str:
+    """The page, from the published database."""
+    from warehouse.connection import reading
+    from warehouse.report import report as render
+
+    with reading(settings.published) as connection:
+        return render(connection, region, depth=depth, language=language, written_at=written_at)
