@@ -24,11 +24,12 @@ lint: .venv/.lint ## check style, types and the import contract
 test-oldest-duckdb: .venv-oldest/.test ## run the tests that meet the database on DuckDB 1.5.5, the oldest supported
 	.venv-oldest/bin/python -m pytest tests/test_load_*.py tests/test_warehouse_*.py tests/test_real_*.py tests/test_flows_plan.py
 
-docs: .venv/.test ## write the generated parts of README anew
-	.venv/bin/python tests/test_docs.py
+docs: .venv/.test ## write the generated parts of README and docs anew
+	.venv/bin/python tests/documents.py
 
 bench: .venv/.bench ## print the benchmark table; needs the captured data beside the checkout
 	.venv/bin/python tests/bench/bench.py
+	.venv/bin/python tests/bench/large.py
 	.venv/bin/python tests/bench/crawl.py
 
 clean: ## remove what the other targets made, and no data

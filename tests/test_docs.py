@@ -1,89 +1,97 @@
-"""README says what the program does: its examples are run, its tables are made from the code.
+"""The documents say what the program does: examples are run, tables are made from the code and the database.
 
-`make docs` writes both anew.
+`make docs` writes them anew; `documents.py` says how.
 """
 
 import os
 import re
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
+from documents import (
+    COMMAND,
+    COOKBOOK,
+    QUESTION,
+    README,
+    REAL_DATABASES,
+    ROOT,
+    SQL,
+    answered,
+    chapters_of_cookbook,
+    database_of,
+    empty_database,
+    readme,
+    sql,
+)
+from sql_surface import Macro, chapters
 
-from extract import errors
-from extract.naming import KNOWN_LAYOUTS
 from flows.cli import app
-from warehouse.connection import writing
-from warehouse.migrate import migrate
 
-ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
-COMMAND = Path(sys.executable).with_name("realcount")
-EXAMPLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
-GENERATED = re.compile(r"(<!-- (\w+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
-SURFACE = (
-    "results", "results_as_of", "results_as_known", "timeline", "changes", "lead_changes",
-    "progress", "captures", "runs",
-)  # fmt: skip
+GLOSSARY = ROOT / "docs" / "glossary.md"
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
-def answers(examples: list[str]) -> Iterator[str]:
-    """What the examples' commands print, run one after the other in one empty directory; `…` stands for the rest."""
-    with tempfile.TemporaryDirectory() as directory:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("REALCOUNT_")}
-        for example in examples:
-            command = example.splitlines()[0].removeprefix("$ ")
-            answer = subprocess.run(
-                ["sh", "-c", command.replace("realcount", str(COMMAND), 1)],
-                cwd=directory,
-                env=clean,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            lines = [line.rstrip() for line in answer.stdout.splitlines()]
-            yield "\n".join([f"$ {command}", *_without_blank_ends(lines)]) + "\n"
-
-
-def tables() -> dict[str, str]:
-    """The parts of README that are made from the code, by name."""
-    with tempfile.TemporaryDirectory() as directory, writing(Path(directory) / "empty.duckdb") as connection:
-        migrate(connection, Path(directory))
-        comments = dict(
-            connection.execute(
-                "SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal "
-                "UNION SELECT function_name || '(t)', comment FROM duckdb_functions() "
-                "WHERE schema_name = 'main' AND NOT internal"
-            ).fetchall()
-        )
-    surface = [name if name in comments else f"{name}(t)" for name in SURFACE]
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
-    return {
-        "surface": _table(("view or macro", "answers"), [(f"`{name}`", comments[name]) for name in surface]),
-        "errors": _table(
-            ("error", "exit code", "what it means"),
-            [(f"`{kind.__name__}`", str(kind.exit_code), (kind.__doc__ or "").splitlines()[0]) for kind in kinds],
-        ),
-        "layouts": "".join(f"    {layout}\n" for layout in KNOWN_LAYOUTS),
-    }
-
-
-def current() -> str:
-    """README as it should be."""
-    text = README.read_text("utf-8")
-    made = tables()
-    text = GENERATED.sub(lambda found: f"{found[1]}{made[found[2]]}{found[3]}", text)
-    printed = answers(EXAMPLE.findall(text))
-    return EXAMPLE.sub(lambda _: f"```console\n{next(printed)}```", text)
+@pytest.fixture(scope="module")
+def empty() -> Iterator[duckdb.DuckDBPyConnection]:
+    with empty_database() as connection:
+        yield connection
 
 
 def test_every_example_in_the_readme_prints_what_it_says_and_its_tables_are_current() -> None:
-    assert README.read_text("utf-8") == current(), "run: make docs"
+    assert README.read_text("utf-8") == readme(), "run: make docs"
+
+
+def test_the_page_on_sql_says_what_the_database_s_comments_say() -> None:
+    assert SQL.read_text("utf-8") == sql(), "run: make docs"
+
+
+@pytest.mark.parametrize("chapter", chapters_of_cookbook()[1:], ids=database_of)
+def test_every_question_of_the_cookbook_gets_the_answer_that_it_shows(
+    chapter: str, request: pytest.FixtureRequest
+) -> None:
+    if database_of(chapter) in REAL_DATABASES:
+        request.getfixturevalue("real")
+    assert answered(chapter) == chapter, "run: make docs"
+
+
+def test_the_cookbook_asks_every_view_and_macro_and_gets_no_error(empty: duckdb.DuckDBPyConnection) -> None:
+    text = COOKBOOK.read_text("utf-8")
+    asked = [found[2] for found in QUESTION.finditer(text)]
+    assert len(asked) >= 20
+    for _, members in chapters(empty):
+        for one in members:
+            call = rf"\b(FROM|JOIN) {one.name}\b" + (r"\(" if isinstance(one, Macro) else r"(?!\()")
+            assert any(re.search(call, question) for question in asked), f"nobody asks {one.name}"
+    assert "Error" not in text
+    assert "Traceback" not in text
+
+
+def test_a_macro_tells_in_its_comment_of_the_columns_that_no_view_explains(empty: duckdb.DuckDBPyConnection) -> None:
+    macros = [one for _, members in chapters(empty) for one in members if isinstance(one, Macro)]
+    assert macros
+    for macro in macros:
+        assert macro.like
+        for column in macro.columns:
+            known = macro.like.has(column.name) or column.name in macro.comment
+            assert known, f"{macro.name} does not tell of {column.name}"
+
+
+def test_every_name_in_the_glossary_is_one_that_the_project_uses() -> None:
+    sources = [path for folder in ("extract", "transform", "warehouse") for path in (ROOT / folder).rglob("*.py")]
+    code = "".join(path.read_text("utf-8") for path in [*sources, *(ROOT / "warehouse").rglob("*.sql")])
+    names = re.findall(r"`([^`]+)`", GLOSSARY.read_text("utf-8"))
+    assert len(names) > 50
+    for name in names:
+        assert name.strip(" -") in code or name in ("code", "99BE"), f"nothing is called {name}"
+
+
+@pytest.mark.parametrize("path", [README, *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name)
+def test_every_link_of_a_document_leads_somewhere(path: Path) -> None:
+    for target in LINK.findall(path.read_text("utf-8")):
+        assert (path.parent / target).exists(), f"{target} is not there"
 
 
 def test_the_readme_tells_of_every_command_and_every_make_target() -> None:
@@ -124,18 +132,3 @@ def test_the_pinned_duckdb_is_a_supported_one() -> None:
 
 
 _WIDE = {**os.environ, "COLUMNS": "220"}
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
-
-
-def _without_blank_ends(lines: list[str]) -> list[str]:
-    while lines and not lines[-1]:
-        lines.pop()
-    return lines
-
-
-if __name__ == "__main__":
-    README.write_text(current(), "utf-8")

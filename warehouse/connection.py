@@ -83,6 +83,15 @@ def copying(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
+@contextmanager
+def beside(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Another session of the same database, for another thread: a new one knows neither its USE nor its time zone."""
+    ((name,),) = connection.execute("SELECT current_database()").fetchall()
+    with connection.cursor() as session:
+        session.execute(f"USE {duckdb.ColumnExpression(name)}; SET TimeZone = '{_TIME_ZONE}'")
+        yield session
+
+
 def _expect(path: Path) -> None:
     if not path.exists():
         raise WarehouseError(

@@ -16,6 +16,7 @@ _KEYS: dict[str, tuple[str, ...]] = {  # a test proves them unique; a view that 
     "captures": ("capture_id",),
     "changes": (*_TALLY, "version", "candidate_id"),
     "coverage": ("election", "contest_type", "stage", "region_code", "level"),
+    "findings_by_rule": ("election", "contest_type", "stage", "rule", "area_code"),
     "freshness": ("election", "contest_type", "stage", "level"),
     "lead_changes": (*_TALLY, "capture_id"),
     "leads": (*_TALLY, "version"),
@@ -29,6 +30,7 @@ _KEYS: dict[str, tuple[str, ...]] = {  # a test proves them unique; a view that 
     "timeline": (*_TALLY, "version", "candidate_id"),
     "turnout": _TALLY,
     "units": ("election", "unit_code"),
+    "withdrawal_waves": ("election", "contest_type", "stage", "level", "withdrawn_at"),
     "withdrawals": (*_TALLY, "version"),
 }
 
