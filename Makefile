@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES = pyproject.toml constraints.txt
+PARALLEL = --numprocesses=auto --dist=loadfile # a core takes one file of tests after another
 
 .PHONY: help demo test lint test-oldest-duckdb docs bench clean
 .DELETE_ON_ERROR:
@@ -13,7 +14,7 @@ demo: .venv/.runtime ## play a simulated count night of Jakarta into data/demo a
 	@.venv/bin/realcount demo
 
 test: .venv/.test ## run all tests
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest $(PARALLEL)
 
 lint: .venv/.lint ## check style, types and the import contract
 	.venv/bin/ruff check .
@@ -22,7 +23,7 @@ lint: .venv/.lint ## check style, types and the import contract
 	.venv/bin/lint-imports --no-logo
 
 test-oldest-duckdb: .venv-oldest/.test ## run the tests that meet the database on DuckDB 1.5.5, the oldest supported
-	.venv-oldest/bin/python -m pytest tests/test_load_*.py tests/test_warehouse_*.py tests/test_real_*.py tests/test_flows_plan.py
+	.venv-oldest/bin/python -m pytest $(PARALLEL) tests/test_load_*.py tests/test_warehouse_*.py tests/test_real_*.py tests/test_flows_plan.py
 
 docs: .venv/.test ## write the generated parts of README and docs anew
 	.venv/bin/python tests/documents.py

@@ -50,10 +50,11 @@ def _launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     data_dir: Annotated[Path, Parameter(help="Where archive and database lie.")] = Path("data"),
     parquet: Annotated[str | None, Parameter(help="Where loads put Parquet files; off: nowhere.")] = None,
+    report: Annotated[str | None, Parameter(help="Where cycles put the page for people; off: nowhere.")] = None,
 ) -> int:
     command, bound, given = app.parse_args(tokens, exit_on_error=False, print_error=False)
     if "settings" in given:
-        bound.arguments["settings"] = Settings(data_dir, parquet)
+        bound.arguments["settings"] = Settings(data_dir, parquet, report)
     return command(*bound.args, **bound.kwargs) or 0
 
 

@@ -113,7 +113,7 @@ def rebuild(data_dir: Path = Path("data")) -> State[Any]:
 
 def _settings(data_dir: Path) -> Settings:
     """A worker has no options of ours, but its environment."""
-    return Settings(Path(data_dir), os.environ.get("REALCOUNT_PARQUET"))
+    return Settings(Path(data_dir), os.environ.get("REALCOUNT_PARQUET"), os.environ.get("REALCOUNT_REPORT"))
 
 
 async def _tasks(depth: Level) -> polling.Step:

@@ -19,7 +19,7 @@ from flows.cadence import next_cycle
 from flows.cycle import Counts, Cycle, open_cycle
 from flows.plan import Scope
 from flows.replay import bring_up_to_date, now
-from flows.reporting import REPORT_FILE, write_report
+from flows.reporting import write_report
 from flows.settings import Settings
 from load.loader import LoadReport
 from warehouse import queries
@@ -189,9 +189,9 @@ async def _load(settings: Settings) -> tuple[LoadReport, bool]:
 
 async def _report(settings: Settings, scope: Scope, written_at: datetime, is_published: bool) -> None:
     """The page about the region that is polled; several are shown as the country they are in."""
-    if is_published or not (settings.data_dir / REPORT_FILE).exists():
+    if (place := settings.report_file) and (is_published or not place.exists()):
         with suppress(RegionError):  # of which nothing has been heard yet
-            write_report(settings, written_at, scope.roots[0] if len(scope.roots) == 1 else None)
+            write_report(settings, place, written_at, scope.roots[0] if len(scope.roots) == 1 else None)
 
 
 def _seen(settings: Settings) -> list[tuple[datetime, datetime]]:

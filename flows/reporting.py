@@ -14,8 +14,6 @@ from flows.replay import now
 from flows.settings import Here, Settings
 from warehouse.report import Language
 
-REPORT_FILE = "report.html"
-
 _STDOUT = Path("-")
 
 
@@ -45,17 +43,17 @@ def report(
     if output == _STDOUT:
         sys.stdout.write(rendered(settings, now(), region, depth, lang))
         return 0
-    path = output or settings.data_dir / REPORT_FILE
-    size = write_report(settings, now(), region, path, depth=depth, language=lang)
+    path = output or settings.report_file or settings.data_dir / "report.html"
+    size = write_report(settings, path, now(), region, depth=depth, language=lang)
     say(f"Report: {path} ({size:,} bytes)")
     return 0
 
 
 def write_report(
     settings: Settings,
+    path: Path,
     written_at: datetime,
     region: str | None = None,
-    path: Path | None = None,
     *,
     depth: Level | None = None,
     language: Language | None = None,
@@ -64,7 +62,6 @@ def write_report(
 
     Raises RegionError and UsageError for what cannot be shown, StorageError if the disk refuses.
     """
-    path = path or settings.data_dir / REPORT_FILE
     page = rendered(settings, written_at, region, depth, language).encode()
     draft = path.with_name(f".{path.name}.part")
     try:

@@ -44,8 +44,11 @@ runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 def serve(settings: Settings, crawl: Crawl, interval: timedelta) -> None:
     """Serve the deployments until Ctrl-C or SIGTERM: one cycle at a time, late ones skipped, not queued."""
     crawl.request()  # what is wrong with it is said now, not by every run
-    parquet = str(settings.parquet_files.absolute()) if settings.parquet_files else "off"
-    with _environment(REALCOUNT_PARQUET=parquet), server(settings.data_dir / "prefect") as is_ours:
+    places = {"REALCOUNT_PARQUET": settings.parquet_files, "REALCOUNT_REPORT": settings.report_file}
+    told = {
+        name: str(place.absolute()) if place else "off" for name, place in places.items()
+    }  # flow runs start elsewhere
+    with _environment(**told), server(settings.data_dir / "prefect") as is_ours:
         from prefect.runner import Runner
 
         deployments = list(_deployments(settings, crawl, interval))

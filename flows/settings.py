@@ -20,6 +20,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     data_dir: Path = Path("data")
     parquet: str | None = None
+    report: str | None = None
 
     @property
     def archive(self) -> Archive:
@@ -39,9 +40,17 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def parquet_files(self) -> Path | None:
         """Where the Parquet files for readers lie; None if none are wanted."""
-        if self.parquet == "off":
+        return self._place(self.parquet, "parquet")
+
+    @property
+    def report_file(self) -> Path | None:
+        """Where cycles leave the page for people; None if none is wanted."""
+        return self._place(self.report, "report.html")
+
+    def _place(self, told: str | None, name: str) -> Path | None:
+        if told == "off":
             return None
-        return Path(self.parquet) if self.parquet else self.data_dir / "parquet"
+        return Path(told) if told else self.data_dir / name
 
 
 @lru_cache(maxsize=1)  # one directory a process: cycle after cycle reads on in the same index

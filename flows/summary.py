@@ -6,7 +6,6 @@ from typing import Any
 
 from flows.output import moment, printable, rounded
 from flows.poll import CycleReport, Request
-from flows.reporting import REPORT_FILE
 from flows.settings import Settings
 from warehouse import queries
 from warehouse.connection import reading
@@ -38,7 +37,7 @@ def markdown(settings: Settings, request: Request, report: CycleReport) -> str:
         *([f"… and {len(leaders) - _MOST_CONTESTS:,} more contests."] if len(leaders) > _MOST_CONTESTS else []),
         f"KPU's newest time: {moment(overall['newest_reported_at']) if overall['newest_reported_at'] else 'none yet'}. "
         f"Quarantined so far: {overall['quarantined']:,} captures.",
-        *([_link(settings.data_dir / REPORT_FILE)] if (settings.data_dir / REPORT_FILE).exists() else []),
+        *([_link(place)] if (place := settings.report_file) and place.exists() else []),
         f"Source: {escaped(request.host)}. Database: `{settings.published}`, archive: `{settings.archive.directory}`.",
     ]
     return "\n\n".join(lines)

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -21,6 +22,11 @@ from transform.normalise import read
 PAIRS = {"31": {str(1000023 + n): {"nama": f"PAIR {n}", "nomor_urut": n + 1, "ts": None} for n in range(2)}}
 QUARTER = timedelta(minutes=15)
 OPENING = datetime(2024, 11, 27, 8, 0, tzinfo=UTC)  # 15:00 in Jakarta
+
+
+def place(directory: Path) -> Settings:
+    """Where a test's crawl lies: without Parquet files and page, which other tests look at and forty cycles pay for."""
+    return Settings(directory, parquet="off", report="off")
 
 
 class Answering(Protocol):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
-from crawls import OPENING, QUARTER, Change, Country, InProcess, Memory, Steps, crawl, most_asked, rank
+from crawls import OPENING, QUARTER, Change, Country, InProcess, Memory, Steps, crawl, most_asked, place, rank
 from hypothesis import Phase, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
@@ -23,7 +23,6 @@ from extract.endpoints import NATIONAL, Endpoint
 from extract.errors import EndpointError, UsageError
 from flows.cycle import Cycle, read_plan
 from flows.plan import Figures, Known, Plan, Scope, State
-from flows.settings import Settings
 from warehouse import queries
 from warehouse.connection import reading
 
@@ -163,7 +162,7 @@ def test_the_database_knows_what_a_memory_of_every_capture_would_know(
     night = Night(Country(VILLAGES, happened, lag), faults=struck)
     night.source.watch = night.memory.keep
     with tempfile.TemporaryDirectory() as directory:
-        settings = Settings(Path(directory))
+        settings = place(Path(directory))
         for _ in range(6):
             night.begin()
             crawl(settings, JAKARTA, night.source, night.clock)
@@ -313,7 +312,7 @@ def test_what_another_crawl_left_in_the_database_is_none_of_this_ones_business()
 def test_a_depth_is_not_passed_whatever_the_database_holds(tmp_path: Path) -> None:
     night = Night(Country(VILLAGES, [Change(0, VILLAGES[0], (1, 5, 7))]))
     night.begin()
-    settings = Settings(tmp_path)
+    settings = place(tmp_path)
     crawl(settings, JAKARTA, night.source, night.clock)
     night.begin()
     shallow = Scope(roots=("31",), depth="regency", reask_share=1)
@@ -323,7 +322,7 @@ def test_a_depth_is_not_passed_whatever_the_database_holds(tmp_path: Path) -> No
 
 def test_names_and_pairs_are_asked_for_once_and_are_then_known(tmp_path: Path) -> None:
     night = Night(Country(VILLAGES, [Change(0, VILLAGES[0], (1, 5, 7))]), Scope(roots=("31",), reask_share=0))
-    settings = Settings(tmp_path)
+    settings = place(tmp_path)
     asked: Counter[str] = Counter()
     for _ in range(3):
         night.begin()
@@ -357,7 +356,7 @@ def test_a_root_that_is_no_region_is_refused() -> None:
 
 def test_a_cycle_told_to_stop_asks_nothing_more_and_the_next_one_goes_on(tmp_path: Path) -> None:
     night = Night(Country(VILLAGES, [Change(0, village, (1, 5, 7)) for village in VILLAGES]))
-    settings, source = Settings(tmp_path), night.source
+    settings, source = place(tmp_path), night.source
     night.begin()
 
     def stop_at_the_fifth(cycle: Cycle) -> None:

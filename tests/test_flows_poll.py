@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 from conftest import Ticking
-from crawls import InProcess, crawl
+from crawls import InProcess, crawl, place
 
 from extract.endpoints import WIB, Endpoint
 from extract.faults import KINDS, Faults, Spell
@@ -105,7 +105,7 @@ async def command(settings: Settings, *words: str, **environment: str) -> AsyncI
         *words,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=os.environ | environment,
+        env=os.environ | {"REALCOUNT_PARQUET": "off", "REALCOUNT_REPORT": "off"} | environment,
     )
     try:
         yield process
@@ -151,7 +151,7 @@ def test_over_a_night_to_station_depth_little_more_is_asked_than_what_changed(
     looks = moments(simulation, 2)
     shares = 0
     for clock.now in looks:
-        shares += crawl(Settings(tmp_path), scope, source, source._clock).counts.asked["asked again"]
+        shares += crawl(place(tmp_path), scope, source, source._clock).counts.asked["asked again"]
     asked, bound = len(source.asked), len(source.news) + len(looks) + shares
     naive = len(documents.paths) * len(looks)
     with capsys.disabled():
@@ -163,7 +163,7 @@ def test_over_a_night_to_station_depth_little_more_is_asked_than_what_changed(
     assert asked <= 1.15 * bound
     expected = truth(simulation, clock.now)
     assert len(simulation.truth(clock.now)) == 15_153
-    assert {code: votes for code, votes in votes(Settings(tmp_path)).items() if code != "0"} == expected
+    assert {code: votes for code, votes in votes(place(tmp_path)).items() if code != "0"} == expected
 
 
 async def polled(
@@ -185,7 +185,7 @@ def test_with_a_fifth_of_all_answers_faulty_the_results_are_the_same(tmp_path: P
     hasty = {"request_timeout": 0.4, "total_timeout": 2.0, "longest_wait": 0.02, "most_bytes": 1 << 20}
     faults = Faults.evenly(0.2, seed=7)
     faults = msgspec.structs.replace(faults, retry_after=1, hold_seconds=0.6, slow_seconds=0.2, bomb_bytes=2 << 20)
-    clean, fire = Settings(tmp_path / "clean"), Settings(tmp_path / "fire")
+    clean, fire = place(tmp_path / "clean"), place(tmp_path / "fire")
     calm, _ = run(polled(clean, simulation, looks, **options))
     log, _ = run(polled(fire, simulation, [*looks, *looks[-1:] * 3], faults, **options, **hasty))
     struck = log.by_fault()
@@ -233,9 +233,7 @@ def test_a_source_is_asked_as_politely_as_was_set(tmp_path: Path) -> None:
             )
             async with serving(night, lambda: EVENING, faults=faults) as server:
                 for _ in range(2):
-                    await poll(
-                        Settings(tmp_path), requested(server, rate=rate, connections=connections, reask_share=0.5)
-                    )
+                    await poll(place(tmp_path), requested(server, rate=rate, connections=connections, reask_share=0.5))
         return server.log, elsewhere.log, list(night.paths)
 
     log, elsewhere, paths = run(scenario())
@@ -250,8 +248,8 @@ def test_a_source_is_asked_as_politely_as_was_set(tmp_path: Path) -> None:
         assert one.is_conditional == (one.path in seen)
         if one.status == 200:
             seen.add(one.path)
-    archived = [capture for segment in Settings(tmp_path).archive.segment_names()
-                for _, capture in Settings(tmp_path).archive.captures(segment)]  # fmt: skip
+    archived = [capture for segment in place(tmp_path).archive.segment_names()
+                for _, capture in place(tmp_path).archive.captures(segment)]  # fmt: skip
     unchanged = [capture for capture in archived if capture.status == 304]
     assert len(unchanged) == log.by_status()[304] > 20
     assert {capture.body for capture in unchanged} == {None}
@@ -261,7 +259,7 @@ def test_a_source_is_asked_as_politely_as_was_set(tmp_path: Path) -> None:
 def test_killed_at_twenty_moments_of_a_night_it_ends_the_same_and_asks_for_nothing_twice(tmp_path: Path) -> None:
     simulation = Simulation(Night(seed=9, revisions=0.02))
     looks = moments(simulation, 4)
-    undisturbed, disturbed = Settings(tmp_path / "undisturbed"), Settings(tmp_path / "disturbed")
+    undisturbed, disturbed = place(tmp_path / "undisturbed"), place(tmp_path / "disturbed")
     chance = random.Random(20241128)
     clock = Ticking(EVENING)
 
@@ -301,7 +299,7 @@ def test_killed_at_twenty_moments_of_a_night_it_ends_the_same_and_asks_for_nothi
 
 
 def test_at_the_withdrawal_the_standings_stay_and_everybody_is_told(tmp_path: Path) -> None:
-    simulation, settings, clock = Simulation(Night(seed=3, withdrawal=True)), Settings(tmp_path), Ticking(MORNING)
+    simulation, settings, clock = Simulation(Night(seed=3, withdrawal=True)), place(tmp_path), Ticking(MORNING)
 
     async def scenario() -> tuple[list[CycleReport], Request, Ended, str]:
         async with serving(SimulatedSource(simulation), clock) as server:
@@ -332,8 +330,8 @@ def test_where_and_how_to_crawl_can_be_said_in_the_environment(tmp_path: Path) -
     async def scenario() -> tuple[Ended, Ended, RequestLog]:
         async with serving(SimulatedSource(Simulation(Night())), lambda: EVENING) as server:
             how = crawling(server, DEPTH="regency", RATE="40")
-            first = await ended(Settings(tmp_path), "poll", **how)
-            second = await ended(Settings(tmp_path), "poll", **how | {"REALCOUNT_REASK_SHARE": "0"})
+            first = await ended(place(tmp_path), "poll", **how)
+            second = await ended(place(tmp_path), "poll", **how | {"REALCOUNT_REASK_SHARE": "0"})
         return first, second, server.log
 
     first, second, log = run(scenario())
@@ -343,7 +341,7 @@ def test_where_and_how_to_crawl_can_be_said_in_the_environment(tmp_path: Path) -
 
 
 def test_a_source_that_is_down_ends_the_cycle_soon_and_the_last_results_stand(tmp_path: Path) -> None:
-    settings = Settings(tmp_path)
+    settings = place(tmp_path)
 
     async def scenario() -> tuple[Ended, float, Any]:
         async with serving(SimulatedSource(Simulation(Night())), lambda: EVENING) as server:
@@ -367,19 +365,19 @@ def test_a_source_that_answers_nothing_of_use_is_failing_too(tmp_path: Path, kin
     async def scenario() -> CycleReport:
         faults = Faults(rates={kind: 1.0})
         async with serving(SimulatedSource(Simulation(Night())), lambda: EVENING, faults=faults) as server:
-            return await poll(Settings(tmp_path), requested(server, longest_wait=0.01))
+            return await poll(place(tmp_path), requested(server, longest_wait=0.01))
 
     report = run(scenario())
     assert report.source_down is not None
     assert report.counts.changed == 0
-    assert [manifest.outcome for manifest in Settings(tmp_path).archive.manifests()] in ([], ["failed"])
+    assert [manifest.outcome for manifest in place(tmp_path).archive.manifests()] in ([], ["failed"])
 
 
 def test_documents_that_are_not_there_yet_are_no_failure(tmp_path: Path) -> None:
     async def scenario() -> CycleReport:
         async with serving(SimulatedSource(Simulation(Night())), lambda: EVENING) as server:
             elsewhere = requested(server, roots=("11",))
-            return await poll(Settings(tmp_path), msgspec.structs.replace(elsewhere, scope=Scope(roots=("11",))))
+            return await poll(place(tmp_path), msgspec.structs.replace(elsewhere, scope=Scope(roots=("11",))))
 
     report = run(scenario())
     assert report.source_down is None
@@ -387,7 +385,7 @@ def test_documents_that_are_not_there_yet_are_no_failure(tmp_path: Path) -> None
 
 
 def test_the_second_crawler_in_a_directory_says_so_and_leaves(tmp_path: Path) -> None:
-    settings = Settings(tmp_path)
+    settings = place(tmp_path)
 
     async def scenario() -> tuple[Ended, int]:
         async with serving(SimulatedSource(Simulation(Night())), lambda: EVENING) as server:
@@ -402,7 +400,7 @@ def test_the_second_crawler_in_a_directory_says_so_and_leaves(tmp_path: Path) ->
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_told_to_stop_it_finishes_what_is_open_and_exits_cleanly(tmp_path: Path, how: signal.Signals) -> None:
-    settings = Settings(tmp_path)
+    settings = place(tmp_path)
 
     async def scenario() -> tuple[Ended, int]:
         async with serving(SimulatedSource(Simulation(Night())), lambda: EVENING) as server:
@@ -426,7 +424,7 @@ def test_follow_keeps_its_interval_and_stops_when_told_between_cycles(tmp_path: 
     async def scenario() -> tuple[Ended, RequestLog]:
         async with serving(SimulatedSource(Simulation(Night())), lambda: EVENING) as server:
             async with command(
-                Settings(tmp_path), "follow", "--every", "1s", **crawling(server, DEPTH="province")
+                place(tmp_path), "follow", "--every", "1s", **crawling(server, DEPTH="province")
             ) as process:
                 assert process.stderr
                 lines = [await process.stderr.readline() for _ in range(6)]
@@ -437,6 +435,6 @@ def test_follow_keeps_its_interval_and_stops_when_told_between_cycles(tmp_path: 
     done, log = run(scenario())
     assert done.code == 0, done.said
     assert done.said.endswith("Stopped in good order.\n"), done.said
-    began = [manifest.started_at for manifest in Settings(tmp_path).archive.manifests()]
+    began = [manifest.started_at for manifest in place(tmp_path).archive.manifests()]
     assert len(began) == len(roots_asked(log)) == 3
     assert all(later - earlier > timedelta(seconds=0.9) for earlier, later in pairwise(began))

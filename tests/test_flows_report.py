@@ -22,7 +22,7 @@ from flows.cycle import Counts
 from flows.plan import Scope
 from flows.poll import CycleReport, Request, poll
 from flows.replay import bring_up_to_date, replay_simulated
-from flows.reporting import REPORT_FILE, write_report
+from flows.reporting import write_report
 from flows.settings import Settings
 from flows.summary import markdown
 
@@ -107,7 +107,7 @@ def test_every_cycle_leaves_the_page_and_its_summary_links_it(tmp_path: Path) ->
             return request, await poll(settings, request, clock=clock)
 
     request, cycle = asyncio.run(scenario())
-    place = settings.data_dir / REPORT_FILE
+    place = settings.data_dir / "report.html"
     assert title(place) == "KOTA ADM. JAKARTA PUSAT", "the region that is polled"
     assert "27 Nov 2024 19.00 WIB" in place.read_text("utf-8"), "written by the cycle's clock"
     assert f"]({place.as_uri()})" in markdown(settings, request, cycle)
@@ -117,7 +117,7 @@ def test_a_cycle_that_has_heard_nothing_of_its_region_leaves_no_page(tmp_path: P
     settings = Settings(tmp_path)
     bring_up_to_date(settings)
     asyncio.run(polling._report(settings, Scope(roots=("31",)), EVENING, is_published=True))
-    assert not (tmp_path / REPORT_FILE).exists()
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_a_hostile_name_stays_text_in_the_cycle_s_page_of_markdown(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_hostile_name_stays_text_in_the_cycle_s_page_of_markdown(tmp_path: Pat
         run.append(taken(count("31", "01:45:00", figures({A: 5})), wib("02:00:00")))
     loaded, _ = bring_up_to_date(settings)
     request = Request.of(Scope(roots=("31",)), "http://127.0.0.1:9")
-    write_report(settings, EVENING)
+    write_report(settings, tmp_path / "report.html", EVENING)
     page = markdown(settings, request, CycleReport(EVENING, EVENING, Counts(), loaded, True))
     (line,) = (line for line in page.splitlines() if "onerror" in line)
     assert line.startswith(
