@@ -45,9 +45,8 @@ def serve(settings: Settings, crawl: Crawl, interval: timedelta) -> None:
     """Serve the deployments until Ctrl-C or SIGTERM: one cycle at a time, late ones skipped, not queued."""
     crawl.request()  # what is wrong with it is said now, not by every run
     places = {"REALCOUNT_PARQUET": settings.parquet_files, "REALCOUNT_REPORT": settings.report_file}
-    told = {
-        name: str(place.absolute()) if place else "off" for name, place in places.items()
-    }  # flow runs start elsewhere
+    # absolute, because flow runs start elsewhere; unresolved, because Parquet's place is a link
+    told = {name: str(place.absolute()) if place else "off" for name, place in places.items()}
     with _environment(**told), server(settings.data_dir / "prefect") as is_ours:
         from prefect.runner import Runner
 
