@@ -5,12 +5,14 @@ Publishing writes another one and replaces the link. Who resolves the link once 
 before the current one stays.
 """
 
+import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from extract.errors import UsageError
 from warehouse.connection import copying
+from warehouse.datapackage import FILE, NAME
 from warehouse.export import choose, refusals, write_set
 
 
@@ -21,7 +23,7 @@ def publish_parquet(published: Path, place: Path) -> bool:
     the way, StorageError if the disk refuses; the old set then stays, and the next call tries again.
     """
     if place.exists() and not place.is_symlink():
-        raise UsageError(f"{str(place)!r} is in the way of the Parquet files; move it away or set --parquet elsewhere")
+        _make_way(place)
     current = place.with_name(place.readlink().name) if place.is_symlink() else None
     fresh = place.with_name(f".{place.name}.{published.stat().st_mtime_ns}")
     if fresh == current and fresh.exists():
@@ -42,6 +44,18 @@ def publish_parquet(published: Path, place: Path) -> bool:
     sets = (path for path in place.parent.glob(f".{place.name}.*") if path.suffix[1:].isdecimal())
     _remove(path for path in sets if path not in (fresh, current))
     return True
+
+
+def _make_way(place: Path) -> None:
+    """A set in the place of its link is one that was copied without links; anything else is somebody's."""
+    try:
+        is_ours = json.loads((place / FILE).read_bytes())["name"] == NAME
+    except (OSError, ValueError, LookupError, TypeError):
+        is_ours = False
+    if not is_ours:
+        raise UsageError(f"{str(place)!r} is in the way of the Parquet files; move it away or set --parquet elsewhere")
+    with refusals(place):
+        place.rename(place.with_name(f".{place.name}.0"))
 
 
 def _remove(sets: Iterable[Path]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations  # else DuckDB 2.0 complains of leaks when Hy
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from errno import ENOSPC
 from pathlib import Path
@@ -333,6 +334,17 @@ def test_a_directory_of_somebody_else_s_is_left_alone(history: History, tmp_path
     with pytest.raises(UsageError, match="in the way"):
         published(history)
     assert [path.name for path in (tmp_path / "parquet").iterdir()] == ["mine.txt"]
+
+
+def test_a_set_that_was_copied_without_links_makes_way_for_the_next(history: History, tmp_path: Path) -> None:
+    published(history)
+    place, copied = tmp_path / "parquet", tmp_path / "copied"
+    shutil.copytree(place, copied)
+    place.unlink()
+    copied.rename(place)
+    published(history)
+    assert place.is_symlink()
+    assert not (tmp_path / ".parquet.0").exists()
 
 
 def test_names_from_outside_are_only_text_in_the_files(history: History, tmp_path: Path) -> None:

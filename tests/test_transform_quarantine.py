@@ -43,7 +43,7 @@ ENDPOINTS = [  # every question, at every level
     for region in regions
 ]
 
-GONE = object()
+GONE = Ellipsis
 """A cell that is left out."""
 
 

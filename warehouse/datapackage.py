@@ -17,6 +17,7 @@ from warehouse import queries
 from warehouse.surface import Column, View
 
 FILE = "datapackage.json"
+NAME = "realcount"
 
 _MEDIATYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 _SITES = {"pemilu-2024": "https://pemilu2024.kpu.go.id", "pilkada-2024": "https://pilkada2024.kpu.go.id"}
@@ -52,7 +53,7 @@ def describe(connection: duckdb.DuckDBPyConnection, files: list[File], about: st
     names = {file.view.name for file in files}
     package = {
         "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
-        "name": "realcount",
+        "name": NAME,
         "title": f"{'SIMULATED: ' if simulated else ''}KPU's count, as realcount recorded it",
         "description": f"{simulated}{about}{_APOSTROPHE if any(f.path.suffix == '.csv' for f in files) else ''}"
         "Two clocks: reported_at is KPU's own time of a figure, observed_at when it was fetched. "
