@@ -4,7 +4,7 @@ PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --cons
 SOURCES = pyproject.toml constraints.txt
 PARALLEL = --numprocesses=auto --dist=loadfile # a core takes one file of tests after another
 
-.PHONY: help demo test lint test-oldest-duckdb docs bench clean
+.PHONY: help demo test lint test-oldest-duckdb test-pywb docs bench clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -25,6 +25,9 @@ lint: .venv/.lint ## check style, types and the import contract
 test-oldest-duckdb: .venv-oldest/.test ## run the tests that meet the database on DuckDB 1.5.5, the oldest supported
 	.venv-oldest/bin/python -m pytest $(PARALLEL) tests/test_load_*.py tests/test_warehouse_*.py tests/test_real_*.py tests/test_flows_plan.py
 
+test-pywb: .venv/.test .venv-pywb/.ready ## play an export back with pywb, which needs an environment of its own
+	.venv/bin/python -m pytest tests/test_extract_warc.py -k pywb
+
 docs: .venv/.test ## write the generated parts of README and docs anew
 	.venv/bin/python tests/documents.py
 
@@ -34,7 +37,7 @@ bench: .venv/.bench ## print the benchmark table; needs the captured data beside
 	.venv/bin/python tests/bench/crawl.py
 
 clean: ## remove what the other targets made, and no data
-	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest .venv-pywb .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/.runtime: $(SOURCES)
 	@echo 'Setting up .venv with pinned versions (once)...' >&2
@@ -54,6 +57,11 @@ clean: ## remove what the other targets made, and no data
 
 .venv/.bench: .venv/.runtime
 	@$(PIP) --no-build-isolation --editable '.[bench]'
+	@touch $@
+
+.venv-pywb/.ready: Makefile
+	@test -x .venv-pywb/bin/python || $(PYTHON) -m venv .venv-pywb
+	@.venv-pywb/bin/python -m pip install --quiet --disable-pip-version-check pywb==2.10.0 # its pins fit no other tool's
 	@touch $@
 
 .venv-oldest/.test: $(SOURCES)

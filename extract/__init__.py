@@ -9,5 +9,6 @@ from extract.endpoints import Endpoint
 from extract.recording import record
 from extract.sources import FolderSource, GitSource
 from extract.verification import verify
+from extract.warc import WarcSource
 
-__all__ = ["Archive", "Capture", "Endpoint", "FolderSource", "GitSource", "capture", "record", "verify"]
+__all__ = ["Archive", "Capture", "Endpoint", "FolderSource", "GitSource", "WarcSource", "capture", "record", "verify"]

@@ -65,8 +65,15 @@ class Exchange(msgspec.Struct, frozen=True):
         return isinstance(self.answer, Capture) and self.answer.truncated is None
 
     @property
+    def is_replayed(self) -> bool:
+        """An archive's copy of an answer (RFC 7089): its status is not the archive's own word."""
+        return isinstance(self.answer, Capture) and "memento-datetime" in self.answer.headers
+
+    @property
     def fault(self) -> str | None:
         """What the source failed at, if it may do better next time."""
+        if self.is_replayed and self.is_whole:
+            return None
         match self.answer:
             case Failure(reason=reason):
                 return reason

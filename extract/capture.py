@@ -8,6 +8,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,10 +20,11 @@ KEPT_HEADERS = (
     "date",
     "etag",
     "last-modified",
+    "memento-datetime",
     "retry-after",
     "x-cache",
 )
-"""Headers worth keeping as evidence: validators, clocks and what a cache said about itself."""
+"""Headers worth keeping as evidence: validators, clocks, and what a cache or an archive said about itself."""
 
 STAND_IN = "X-Realcount-Source"
 """The header by which a stand-in for KPU says what it serves, so that simulated captures say so for ever."""
@@ -34,7 +36,7 @@ class Capture(msgspec.Struct, frozen=True):
     `body` is None when this answer repeated bytes the archive already holds under `digest` and they were
     not looked up; so does an answer "304 Not Modified". `truncated` says in WARC's words why the body is
     not whole: `length`, `time` or `disconnect`. `source` says who observed it: `kpu`, `git:<commit>`, `folder`,
-    `simulated:<seed>`.
+    `simulated:<seed>`, `warc:<file>`, `wayback`.
     """
 
     url: str
@@ -81,6 +83,12 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
 def digest_of(body: bytes) -> str:
     """The name of these bytes: `sha256:` and 64 hexadecimal digits."""
     return "sha256:" + hashlib.sha256(body).hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """The same of a file, however long."""
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def capture(

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import Self
@@ -59,7 +59,8 @@ class Client:
     """Asks for documents, one limiter and one breaker for all of them; use it as `async with Client(…) as client`.
 
     `keep` gets every capture as soon as it is complete: those of failed attempts and of redirects too. `clock` gives
-    their `observed_at`, in UTC. `proxy` is only ever the caller's word: the environment is not asked.
+    their `observed_at`, in UTC. `proxy` is only ever the caller's word: the environment is not asked. With `packed`,
+    bodies stay as they came, for digests that somebody took so, and the headers say how they are packed.
     """
 
     def __init__(
@@ -72,13 +73,14 @@ class Client:
         pace: Pace | None = None,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        packed: bool = False,
     ) -> None:
         self.manners = manners
         self.counts = Counts()
         self.pace = pace or Pace(manners.rate)
         self.breaker = Breaker(source, manners.failures)
         self._clock, self._keep, self._source = clock, keep, source
-        self._proxy, self._ssl_context = proxy, ssl_context
+        self._proxy, self._ssl_context, self._packed = proxy, ssl_context, packed
         self._headers = httpx.Headers({**manners.headers, "Accept-Encoding": ACCEPT_ENCODING})
         self._timeouts = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), manners.request_timeout)}
         self._slots = asyncio.Semaphore(manners.connections)
@@ -116,7 +118,7 @@ class Client:
 
     async def fetch_all(
         self, wanted: Iterable[tuple[str, Validators | None]]
-    ) -> AsyncIterator[tuple[str, Capture | Failure]]:
+    ) -> AsyncGenerator[tuple[str, Capture | Failure]]:
         """Each wanted address with its answer, as they come; `wanted` is read as connections become free.
 
         Raises what `fetch` raises, after handing out the answers that came before.
@@ -220,7 +222,7 @@ class Client:
         else:
             self.counts.answered[answer.status] += 1
             self.counts.truncated += answer.truncated is not None
-            if answer.status in (429, 503):
+            if answer.status in (429, 503) and not exchange.is_replayed:
                 self.pace.slow_down(asked_at)
         if pause:
             self.pace.pause(pause)
@@ -253,7 +255,8 @@ class Client:
         try:
             async with asyncio.timeout(self.manners.total_timeout):
                 response = await connection.handle_async_request(request)
-                body = Body(response.headers.get("content-encoding", ""), self.manners.most_bytes)
+                coding = "" if self._packed else response.headers.get("content-encoding", "")
+                body = Body(coding, self.manners.most_bytes)
                 truncated = await self._take_in(response, body)
         except (httpx.TransportError, OSError) as error:  # OSError: asyncio's TimeoutError, and ssl's
             if response is None or body is None:
@@ -299,9 +302,12 @@ class Client:
         )
         if status == 304 and validators:
             answer = msgspec.structs.replace(answer, body=None, digest=validators.digest, length=validators.length)
+        if self._packed and (coding := headers.get("content-encoding")):
+            answer = msgspec.structs.replace(answer, headers=answer.headers | {"content-encoding": coding})
         self.counts.bytes_on_wire += body.on_wire
         location = headers.get("location") if status in _REDIRECTS else None
-        return Exchange(answer, location, retry_after(headers, now) if status >= 300 else None)
+        is_own = status >= 300 and "memento-datetime" not in headers  # an archive's copy of a refusal refuses nothing
+        return Exchange(answer, location, retry_after(headers, now) if is_own else None)
 
 
 def _reason(error: Exception) -> str:

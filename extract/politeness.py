@@ -57,12 +57,11 @@ class Manners(msgspec.Struct, frozen=True):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request says: who asks and how to reach them, and the site whose front end asks the same."""
+        """What every request says: who asks, how to reach them, and the site (if any) whose front end asks the same."""
         return {
             "User-Agent": f"realcount/{version('realcount')} (+{self.contact})",
             "Accept": "application/json, */*;q=0.5",
-            "Referer": f"{self.site}/",
-            "Origin": self.site,
+            **({"Referer": f"{self.site}/", "Origin": self.site} if self.site else {}),
         }
 
 
@@ -76,6 +75,8 @@ def authority(url: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise UsageError(f"not an address: {url!r} ({error})") from error
+    if "@" in parts.netloc:
+        raise UsageError(f"an address with a password would be archived with it: {host!r}; leave it out")
     if parts.scheme not in ("http", "https") or not host:
         raise UsageError(f"not a web address: {url!r}; it begins with https:// or http://")
     shown = f"[{host}]" if ":" in host else host
