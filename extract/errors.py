@@ -15,13 +15,26 @@ RealcountError                      exit code 1: our fault unless a branch below
 The exit code is part of the contract with users' scripts.
 """
 
+import re
 from pathlib import Path
+
+_PASSWORD = re.compile(  # in an address (also one that a path has lost a slash of), or without its scheme
+    r"""(?<=:/)(/?)[^\s'"/?#]+@ | (?<![^\s'"=(])()[^\s'"/=(@:]*:[^\s'"/]+@(?=\S)""", re.VERBOSE
+)
+
+
+def without_passwords(text: str) -> str:
+    """The text with `…@host` wherever it has `user:password@host`: messages end in logs that others read."""
+    return _PASSWORD.sub(lambda found: f"{found[1] or ''}…@", text)
 
 
 class RealcountError(Exception):
-    """Base of every error raised on purpose; its text is one line, made for a person."""
+    """Base of every error raised on purpose; its text is one line, made for a person, and repeats no password."""
 
     exit_code = 1
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(*(without_passwords(word) if isinstance(word, str) else word for word in words))
 
 
 class UsageError(RealcountError):

@@ -1,6 +1,7 @@
 """Run manifests: what each run asked and got, chained by digest so that none can be changed or left out."""
 
 import os
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -12,24 +13,35 @@ from extract.errors import ArchiveError, StorageError
 
 Outcome = Literal["complete", "failed", "interrupted"]
 
+_FILE_NAME = re.compile(r"\w[\w.-]*")  # a stranger's manifest must not lead to a file elsewhere
 _canonical = msgspec.json.Encoder(order="sorted")
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """A file of captures as its run left it, in bytes. `torn_bytes` at its end belong to no intact frame."""
+    """A file of captures as its run left it, in bytes. `torn_bytes` at its end belong to no intact frame.
+
+    `lines_root` is the root of a Merkle tree over its lines (see `merkle`): with it one line can be proved to somebody
+    who has not the file. Manifests of before 21 November 2026 have none.
+    """
 
     name: str
     digest: str
     length: int
     captures: int
     torn_bytes: int = 0
+    lines_root: str | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        if not _FILE_NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name!r} is no name of a file beside the others")
 
 
 class Manifest(msgspec.Struct, frozen=True):
     """One run: what was asked, what was answered (captures by HTTP status), and the segments it wrote.
 
     `previous` is the digest of the manifest before it (None for the first), `digest` that of this one
-    without its own. A run that was killed is `interrupted`: the next writer records what it left.
+    without its own. A run that was killed is `interrupted`: the next writer records what it left. `settings` are how
+    it asked (rates, limits, time-outs): only what `flows.settings` lists by name, so that no secret gets here.
     """
 
     sequence: int
@@ -46,6 +58,7 @@ class Manifest(msgspec.Struct, frozen=True):
     versions: dict[str, str]
     previous: str | None
     digest: str = ""
+    settings: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def file_name(self) -> str:
@@ -73,6 +86,7 @@ class OpenRun(msgspec.Struct, frozen=True):
     asked: dict[str, Any]
     started_at: datetime
     versions: dict[str, str]
+    settings: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 def read_manifests(directory: Path) -> list[Manifest]:
@@ -92,7 +106,8 @@ def write_whole(path: Path, content: bytes) -> None:
     """Put a file in place in one step: it is there whole or not at all, also after a power loss."""
     draft = path.with_name(f".{path.name}.part")
     try:
-        with draft.open("wb") as file:
+        draft.unlink(missing_ok=True)  # what lies there may be a link to another place, if the archive was a stranger's
+        with draft.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

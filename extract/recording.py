@@ -15,6 +15,7 @@ from extract.archive import Archive
 from extract.capture import Capture, digest_of
 from extract.errors import ArchiveError, BusyError, StorageError
 from extract.manifests import Manifest, OpenRun, Outcome, Segment, write_whole
+from extract.merkle import leaf, root
 from extract.segments import SUFFIX, SegmentWriter, frames
 
 Clock = Callable[[], datetime]
@@ -71,9 +72,17 @@ class Run:
 
 
 @contextmanager
-def record(archive: Archive, kind: str, asked: dict[str, Any], clock: Clock, versions: dict[str, str]) -> Iterator[Run]:
+def record(
+    archive: Archive,
+    kind: str,
+    asked: dict[str, Any],
+    clock: Clock,
+    versions: dict[str, str],
+    settings: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET,
+) -> Iterator[Run]:
     """Write captures as one run. On leaving, its manifest joins the chain; a run without captures leaves none.
 
+    `asked` and `settings` are kept for ever and shown to anybody: no secret may be in them.
     Raises BusyError if another process writes here, StorageError if the disk refuses.
     """
     with _lock(archive):
@@ -81,7 +90,7 @@ def record(archive: Archive, kind: str, asked: dict[str, Any], clock: Clock, ver
         archive.look_again()  # another process may have written since this one last looked
         started_at = clock()
         name = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        run = Run(archive, OpenRun(name, kind, asked, started_at, versions), clock)
+        run = Run(archive, OpenRun(name, kind, asked, started_at, versions, settings), clock)
         try:
             yield run
         except BaseException as error:  # what was archived stays, also after Ctrl-C
@@ -99,7 +108,7 @@ def _lock(archive: Archive) -> Iterator[None]:
     try:
         archive.segments_directory.mkdir(parents=True, exist_ok=True)
         archive.manifests_directory.mkdir(exist_ok=True)
-        descriptor = os.open(archive.directory / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(archive.directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except OSError as error:
         raise StorageError(archive.directory, error.strerror or str(error)) from error
     try:
@@ -129,7 +138,8 @@ def _opened(archive: Archive, run: str, now: datetime) -> OpenRun:
     """What a killed run had noted; if even the note is lost, its name still tells the segment."""
     note = archive.manifests_directory / f"{run}.open"
     try:
-        return msgspec.json.decode(note.read_bytes(), type=OpenRun)
+        noted = msgspec.json.decode(note.read_bytes(), type=OpenRun)
+        return msgspec.structs.replace(noted, run=run)  # it names files: never by what a stranger's note says
     except (FileNotFoundError, msgspec.DecodeError):
         return OpenRun(run, "unknown", {}, now, {})
 
@@ -139,13 +149,16 @@ def _seal(archive: Archive, opened: OpenRun, ended_at: datetime, outcome: Outcom
     path = archive.segments_directory / f"{opened.run}{SUFFIX}"
     answered: Counter[str] = Counter()
     bodies = intact = 0
+    leaves: list[bytes] = []
     for frame in frames(path):
         intact = frame.offset + frame.length
+        leaves += map(leaf, frame.texts())
         for line in frame.lines():
             answered[str(line.statuscode)] += 1
             bodies += not line.is_revisit
     content = path.read_bytes()
     last = archive.manifests()[-1:]
+    torn = len(content) - intact
     manifest = Manifest(
         sequence=last[0].sequence + 1 if last else 1,
         run=opened.run,
@@ -157,8 +170,9 @@ def _seal(archive: Archive, opened: OpenRun, ended_at: datetime, outcome: Outcom
         answered=dict(answered),
         captures=answered.total(),
         bodies=bodies,
-        segments=(Segment(path.name, digest_of(content), len(content), answered.total(), len(content) - intact),),
+        segments=(Segment(path.name, digest_of(content), len(content), answered.total(), torn, root(leaves)),),
         versions=opened.versions,
+        settings=opened.settings,
         previous=last[0].digest if last else None,
     ).sealed()
     write_whole(archive.manifests_directory / manifest.file_name, manifest.encoded())

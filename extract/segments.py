@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from extract.capture import Capture, Line, to_line
-from extract.errors import StorageError
+from extract.errors import ArchiveError, StorageError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -31,6 +31,7 @@ _OPTIONS: dict[int, int] = {
     zstd.CompressionParameter.checksum_flag: 1,  # a damaged frame must not decode to other figures
 }
 _CHUNK = 1 << 20
+_MOST_UNPACKED = 1 << 30  # of one frame: a stranger's archive must not fill the memory (30 KB can unpack to 1 GB)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Line)
@@ -51,8 +52,11 @@ class SegmentWriter:
 
     def append(self, capture: Capture, now: datetime, *, revisit: bool) -> None:
         """Add one capture; flushes when the frame is full or old."""
-        self._lines.append(_encoder.encode(to_line(capture, revisit=revisit)))
-        self._size += len(self._lines[-1])
+        line = _encoder.encode(to_line(capture, revisit=revisit))
+        if len(line) > _MOST_UNPACKED - 2 * FRAME_BYTES:  # nobody could read the frame again
+            raise ArchiveError(f"{capture.url}: a body of {capture.length:,} bytes is too large for the archive")
+        self._lines.append(line)
+        self._size += len(line)
         self._opened_at = self._opened_at or now
         if len(self._lines) >= FRAME_CAPTURES or self._size >= FRAME_BYTES:
             self.flush()
@@ -100,22 +104,29 @@ class Frame(NamedTuple):
         """The captures' lines, decoded."""
         return _decoder.decode_lines(self.text)
 
+    def texts(self) -> list[bytes]:
+        """The same lines as they are written, without their line ends."""
+        return [line for line in self.text.split(b"\n") if line.strip()]
+
 
 def frames(path: Path, start: int = 0) -> Iterator[Frame]:
     """The intact frames of a segment, from the one that begins at `start`.
 
-    What cannot be decoded ends it quietly: a torn tail, the zeros a power loss may leave, or damage. Only the
+    What cannot be decoded ends it quietly: a torn tail, the zeros a power loss may leave, damage, or a bomb. Only the
     manifest can tell those apart, so whoever needs every capture counts them against it.
     """
     with path.open("rb") as file:
         offset = file.seek(start)
         pending = file.read(_CHUNK)
         while pending:
-            decompressor, parts, used = zstd.ZstdDecompressor(), [], 0
+            decompressor, parts, used, room = zstd.ZstdDecompressor(), [], 0, _MOST_UNPACKED
             while pending and not decompressor.eof:
                 try:
-                    parts.append(decompressor.decompress(pending))
+                    parts.append(decompressor.decompress(pending, room))
                 except zstd.ZstdError:
+                    return
+                room -= len(parts[-1])
+                if room <= 0:
                     return
                 used += len(pending)
                 pending = b"" if decompressor.eof else file.read(_CHUNK)

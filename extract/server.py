@@ -5,6 +5,7 @@ Times ending in `_s` are seconds of the machine's monotonic clock; everything th
 """
 
 import asyncio
+import ipaddress
 import logging
 import signal
 import socket
@@ -32,6 +33,7 @@ __all__ = [
     "Source",
     "VirtualClock",
     "encoding_for",
+    "is_loopback",
     "parse",
     "run",
     "serving",
@@ -217,6 +219,14 @@ class _Connection(asyncio.Protocol):
             self._note = None
         if not self._stays_open:
             self._transport.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens at this address; a name may mean anything, but for localhost."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @asynccontextmanager

@@ -19,7 +19,10 @@ from extract.naming import Name, namer
 
 _DOCUMENTS = (".json", ".html", ".htm")
 _REGULAR = "100"  # git's modes of files: 100644, 100755; a deleted one has 000000, a link 120000, a submodule 160000
-_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+_ELSEWHERE = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+)  # fmt: skip
 """Variables that a git hook sets for what it starts: they outdo `-C`, and another repository would be read."""
 
 
@@ -83,7 +86,7 @@ class GitSource:
                 self.place, "it is a shallow clone, whose oldest commit seems to change every file; unshallow it"
             )
         with ExitStack() as stack:  # a bundle that turns out to be cut leaves no directory behind
-            self._repository = self.place if self.place.is_dir() else self._unbundle(stack)
+            self._repository = self._borrow(stack) if self.place.is_dir() else self._unbundle(stack)
             self._versions = sorted(self._list(heads), key=_by_document)
             self._stack = stack.pop_all()
         self.total = len(self._versions)
@@ -111,9 +114,21 @@ class GitSource:
                         mimetype=version.name.mimetype,
                     )
 
+    def _borrow(self, stack: ExitStack) -> Path:
+        """An empty repository of ours over the objects of theirs, whose configuration may name programs to run: with
+        log.showSignature and gpg.program, `git log` ran one (git 2.39, November 2026)."""
+        form = _git(self.place, "rev-parse", "--show-object-format", place=self.place).strip()
+        objects = _git(self.place, "rev-parse", "--git-path", "objects", place=self.place).rstrip("\n")
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="realcount-")))
+        _git(directory, "init", "--quiet", "--bare", "--template=", f"--object-format={form}", place=self.place)
+        alternates = directory / "objects" / "info" / "alternates"
+        alternates.parent.mkdir(exist_ok=True)
+        alternates.write_bytes(os.fsencode((self.place / objects).resolve()) + b"\n")
+        return directory
+
     def _unbundle(self, stack: ExitStack) -> Path:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="realcount-")))
-        _git(directory, "init", "--quiet", "--bare", place=self.place)
+        _git(directory, "init", "--quiet", "--bare", "--template=", place=self.place)
         _git(directory, "bundle", "unbundle", str(self.place.resolve()), place=self.place)
         return directory
 
@@ -121,8 +136,8 @@ class GitSource:
         """Every version of every document that the commits changed."""
         present = [head for head in self._known if _exists(self._repository, head)]
         log = _git(
-            self._repository, "log", "--raw", "--no-abbrev", "--no-renames", "--root", "-z", "--format=%x01%H %ct",
-            *heads, *(f"^{head}" for head in present), place=self.place,
+            self._repository, "log", "--no-show-signature", "--raw", "--no-abbrev", "--no-renames", "--root", "-z",
+            "--format=%x01%H %ct", *heads, *(f"^{head}" for head in present), place=self.place,
         )  # fmt: skip
         for entry in log.split("\x01")[1:]:
             header, _, rest = entry.partition("\0")
@@ -141,7 +156,8 @@ class GitSource:
 
 
 class FolderSource:
-    """A tree of files named like KPU's addresses (or fitting a pattern), and saved pages.
+    """A tree of files named like KPU's addresses (or fitting a pattern), and saved pages. Links are left out, as in a
+    repository: they may lead to files that nobody meant to archive, let alone to publish.
 
     `observed_at` is given for all, or each file's own time. Raises SourceError if there is no such folder.
     """
@@ -160,7 +176,7 @@ class FolderSource:
         """The files in the order of their paths."""
         for file in self._files:
             path = os.fsencode(file.relative_to(self.place).as_posix()).decode(errors="backslashreplace")
-            if not (name := self._name(path)):
+            if file.is_symlink() or not (name := self._name(path)):
                 self.left_out[path] += 1
                 continue
             try:
@@ -195,8 +211,9 @@ def _exists(repository: Path, commit: str) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what would lead git away from the place that was named."""
-    return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    """Ours, without what would lead git away from the place that was named, or to a remote one for what it lacks."""
+    own = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    return own | {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_REPLACE_OBJECTS": "1"}
 
 
 def _blob(stream: IO[bytes], place: Path) -> bytes:

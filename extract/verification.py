@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from extract.archive import Archive
-from extract.capture import digest_of, from_line
+from extract.capture import Line, digest_of, from_line
 from extract.errors import ArchiveError
 from extract.manifests import Manifest, Segment, read_manifest
+from extract.merkle import leaf, root
 from extract.segments import frames
 
 
@@ -30,7 +33,7 @@ class Verdict(NamedTuple):
 
 def verify(archive: Archive) -> Verdict:
     """Compute everything again: the chain, each segment, each body, each revisit's target."""
-    manifests, problems = _chain(archive)
+    manifests, problems = chain(archive)
     stored: set[str] = set()
     revisited: dict[str, Problem] = {}
     captures = 0
@@ -38,8 +41,9 @@ def verify(archive: Archive) -> Verdict:
         for segment in manifest.segments:
             file = archive.segments_directory / segment.name
             problems += [Problem(segment.name, manifest.run, what) for what in _segment(file, segment)]
+            leaves: list[bytes] = []
             try:
-                for line in (line for frame in frames(file) for line in frame.lines()):
+                for line in _lines(file, leaves):
                     captures += 1
                     if line.is_revisit:
                         what = f"revisits {line.digest}, which no capture holds"
@@ -51,13 +55,15 @@ def verify(archive: Archive) -> Verdict:
                         problems.append(Problem(segment.name, manifest.run, what))
             except (ArchiveError, OSError, ValueError) as error:  # ValueError: JSON, UTF-8 and base64 alike
                 problems.append(Problem(segment.name, manifest.run, str(error)))
+            if segment.lines_root not in (msgspec.UNSET, root(leaves)):
+                problems.append(Problem(segment.name, manifest.run, "its lines are not those of its manifest"))
     problems += [problem for digest, problem in revisited.items() if digest not in stored]
     problems += _strays(archive, manifests)
     return Verdict(len(manifests), captures, len(stored), tuple(problems))
 
 
-def _chain(archive: Archive) -> tuple[list[Manifest], list[Problem]]:
-    """The manifests that can be read, and what is wrong with the chain."""
+def chain(archive: Archive) -> tuple[list[Manifest], list[Problem]]:
+    """The manifests that can be read, first to newest, and what is wrong with the chain."""
     manifests: list[Manifest] = []
     problems: list[Problem] = []
     for path in sorted(archive.manifests_directory.glob("[0-9]*.json")):
@@ -76,6 +82,13 @@ def _chain(archive: Archive) -> tuple[list[Manifest], list[Problem]]:
             problems.append(Problem(path.name, run, "it does not follow the manifest before it"))
         manifests.append(manifest)
     return manifests, problems
+
+
+def _lines(file: Path, leaves: list[bytes]) -> Iterator[Line]:
+    """The lines of a segment's intact frames; their hashes are left in `leaves`."""
+    for frame in frames(file):
+        leaves += map(leaf, frame.texts())
+        yield from frame.lines()
 
 
 def _segment(file: Path, segment: Segment) -> Iterator[str]:
