@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env
 
+from extract.endpoints import WIB
 from extract.errors import RealcountError, UsageError
 from extract.night import Night
 from extract.simulator import Depth
@@ -35,11 +36,13 @@ app = App(
 )
 replay = App(name="replay", help="Read what others kept, or a simulated night, into the archive and the database.")
 archive = App(name="archive", help="Look into the archive, and check it.")
+archive_export = App(name="export", help="Write the archive in the form of other archives.")
 app.command(replay)
 app.command(archive)
 app.command(export)
 app.command(findings)
 app.command(report)
+archive.command(archive_export)
 for command in (crawling.poll, crawling.follow, crawling.serve, crawling.serve_archive):
     app.command(command)
 app.meta.suppress_keyboard_interrupt = False  # main says what a stop means for the archive
@@ -93,6 +96,63 @@ def folder(
     with _progress("captures") as step:
         report = replays.replay_folder(settings, place, pattern or (), in_wib(observed_at), step)
     return _tell_replay(report, settings)
+
+
+@replay.command
+def warc(place: Path, /, *others: Path, settings: Here) -> int:
+    """Replay WARC files, such as those of wget, browsertrix or 'archive export warc', packed or not.
+
+    Parameters
+    ----------
+    place
+        A file.
+    others
+        More files; what repeats an answer may lie in another one than the answer.
+    """
+    with _progress("captures") as step:
+        report = replays.replay_warc(settings, [place, *others], step)
+    return _tell_replay(report, settings)
+
+
+@replay.command
+def wayback(
+    *patterns: str,
+    since: Annotated[Moment, Parameter(name="--from")],
+    until: Annotated[Moment, Parameter(name="--to")],
+    rate: float = 4.0,
+    contact: str | None = None,
+    wayback_url: str | None = None,
+    settings: Here,
+) -> int:
+    """Replay what the Internet Archive's Wayback Machine captured of KPU's data, slowly; go on where it was stopped.
+
+    Exit code 75: the Archive is failing, or asks to be left alone for a while; what came is archived and loaded.
+
+    Parameters
+    ----------
+    patterns
+        Addresses, or beginnings of them with *; without any, everything on KPU's two data hosts.
+    since
+        The first moment of capture.
+    until
+        The last one.
+    rate
+        Bodies a second, at most.
+    contact
+        An address at which the Archive can reach you; it travels in the User-Agent.
+    wayback_url
+        Another Wayback Machine than https://web.archive.org.
+    """
+    from flows import web_archives
+
+    span = (since.replace(tzinfo=since.tzinfo or WIB), until.replace(tzinfo=until.tzinfo or WIB))
+    manners = web_archives.manners(wayback_url, rate, contact)
+    with _progress("captures") as step:
+        report = web_archives.replay_wayback(settings, patterns, span, manners, wayback_url, step)
+    code = _tell_replay(report, settings)
+    if report.source_down:
+        raise report.source_down
+    return code
 
 
 @replay.command
@@ -206,6 +266,41 @@ def timeline(
 
 
 @app.command
+def prove(
+    region: str,
+    /,
+    *,
+    candidate: str | None = None,
+    at: Moment | None = None,
+    contest: str | None = None,
+    bundle: Path | None = None,
+    format: Format = "table",  # noqa: A002 (the option is called --format)
+    settings: Here,
+) -> int:
+    """Prove a region's numbers: show the captures they came from, and compute every link again.
+
+    Exit code 0: proven; 1: something contradicts them, and is named.
+
+    Parameters
+    ----------
+    region
+        A code such as 31, or a name that only one region has.
+    candidate
+        Only this pair: its number on the ballot, or its id.
+    at
+        What KPU had reported by this moment.
+    contest
+        Only this type: pkwkp, pkwkk or ppwp.
+    bundle
+        Also write the evidence to this zip file, which anybody with Python can check.
+    """
+    from flows.proof import tell
+    from flows.proving import prove as proven
+
+    return tell(settings, proven(settings, region, candidate, in_wib(at), contest), bundle, format)
+
+
+@app.command
 def status(*, format: Format = "table", settings: Here) -> int:  # noqa: A002 (the option is called --format)
     """Show what archive and database hold, and how fresh it is."""
     from flows import views
@@ -303,6 +398,39 @@ def show_(what: str, /, *, settings: Here) -> int:
     return views.show_capture(settings.archive, what)
 
 
+@archive_export.command(name="warc")
+def export_warc(
+    place: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    since: Annotated[Moment | None, Parameter(name="--from")] = None,
+    until: Annotated[Moment | None, Parameter(name="--to")] = None,
+    url: list[str] | None = None,
+    settings: Here,
+) -> int:
+    """Write captures as WARC 1.1, which web archives' tools read; the same captures give the same bytes.
+
+    Parameters
+    ----------
+    place
+        The file, such as night.warc.gz; packed unless its name ends in .warc. A dash writes to stdout.
+    since
+        Only what was fetched at this moment or later.
+    until
+        Only what was fetched at this moment or earlier.
+    url
+        Only these addresses; * stands for anything. May be given several times.
+    """
+    from flows.web_archives import export_warc as write
+
+    written = write(settings, place, (in_wib(since), in_wib(until)), url or ())
+    if not written.captures:
+        say("No captures match; nothing was written.")
+        return crawling.NOTHING_NEW
+    say(f"Wrote {written.captures:,} captures, {written.bodies:,} with their bodies, in {written.length:,} bytes.")
+    return 0
+
+
 @app.command
 def demo(*, settings: Here) -> int:
     """Play a simulated count night of Jakarta and show the standings growing."""
@@ -346,6 +474,8 @@ def _tell_replay(report: replays.ReplayReport, settings: Settings) -> int:
     """What a replay did, for the person who started it."""
     for path, count in sorted(report.left_out.items()):
         say(f"Left out {path}, {count:,} version{'s' if count > 1 else ''}: not a KPU document.")
+    for reason, count in sorted(report.passed_over.items()):
+        say(f"Left out {count:,}: {reason}.")
     if not report.is_new:
         say("Nothing new.")
         return crawling.NOTHING_NEW

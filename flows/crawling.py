@@ -169,7 +169,15 @@ def serve_archive(
     """
     from extract.faults import Faults
     from extract.night import Night
-    from extract.server import ArchivedSource, RequestLog, SimulatedSource, VirtualClock, run, serving
+    from extract.server import (
+        ArchivedSource,
+        RequestLog,
+        SimulatedSource,
+        VirtualClock,
+        is_loopback,
+        run,
+        serving,
+    )
     from extract.simulator import Simulation
 
     source: ArchivedSource | SimulatedSource
@@ -182,6 +190,8 @@ def serve_archive(
     start = at.replace(tzinfo=at.tzinfo or WIB) if at else begins
     clock = VirtualClock(start=start, speed=speed, end=ends if speed and ends > start else None, loops=loop)
     say(f"Virtual time {moment(start)} to {moment(ends)}, {speed:g} times as fast. Stop with Ctrl-C.")
+    if not is_loopback(host):
+        say(f"WARNING: whoever reaches {host} is answered, without a password, as if by KPU. Loopback is 127.0.0.1.")
     with log.open("ab") if log else nullcontext() as stream:
         service = serving(
             source,

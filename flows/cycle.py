@@ -11,10 +11,11 @@ import msgspec
 from extract.answers import Failure, Validators
 from extract.capture import Capture
 from extract.endpoints import Endpoint, Level
+from extract.politeness import Manners
 from extract.recording import Run, record
 from flows.plan import ORDER, Known, Plan, Scope
 from flows.replay import bring_up_to_date
-from flows.settings import Settings, versions
+from flows.settings import Settings, recorded, versions
 from transform.model import Document
 from transform.normalise import read
 from warehouse import queries
@@ -132,14 +133,21 @@ class Cycle:
 
 @contextmanager
 def open_cycle(
-    settings: Settings, scope: Scope, base_url: str | None, clock: Callable[[], datetime]
+    settings: Settings,
+    scope: Scope,
+    base_url: str | None,
+    clock: Callable[[], datetime],
+    manners: Manners | None = None,
 ) -> Iterator[Cycle]:
     """A cycle with the archive locked: what a killed run left is loaded first, then the plan is made.
+
+    The manifest keeps the `manners` with which the source is asked.
 
     Raises BusyError if another process crawls into the same directory.
     """
     asked = {"base_url": base_url, **msgspec.structs.asdict(scope)}
-    with record(settings.archive, "poll", asked, clock, versions()) as run:
+    how = recorded(manners) if manners else {}
+    with record(settings.archive, "poll", asked, clock, versions(), how) as run:
         bring_up_to_date(settings)
         yield Cycle(scope, base_url, run, read_plan(settings, scope))
 

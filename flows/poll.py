@@ -13,7 +13,7 @@ import msgspec
 
 from extract.client import Client
 from extract.endpoints import Endpoint
-from extract.errors import RegionError, SourceDownError
+from extract.errors import RegionError, SourceDownError, UsageError
 from extract.politeness import Manners, authority
 from flows.cadence import next_cycle
 from flows.cycle import Counts, Cycle, open_cycle
@@ -49,6 +49,8 @@ class Request(msgspec.Struct, frozen=True):
         contact: str | None = None,
     ) -> Self:
         """A request to KPU's own host, or to a stand-in at `base_url`; no other host is ever asked."""
+        if base_url and {"?", "#"} & set(base_url):  # paths are put behind it, and manifests keep it for ever
+            raise UsageError("a base URL is a host and at most a path, with neither '?' nor '#'; leave them out")
         host = authority(Endpoint(scope.election, "paslon", scope.contest_types[0]).url(base_url))
         manners = Manners(frozenset({host}), rate=rate, connections=connections)
         return cls(scope, msgspec.structs.replace(manners, contact=contact) if contact else manners, base_url)
@@ -97,7 +99,7 @@ async def poll(
     down = None
     with nullcontext(told) if told else _told_by_signals() as told:
         try:
-            with open_cycle(settings, request.scope, request.base_url, clock) as cycle:
+            with open_cycle(settings, request.scope, request.base_url, clock, request.manners) as cycle:
                 async with (
                     Client(request.manners, clock, cycle.keep, source=request.host) as client,
                     _ticking(cycle.tick),

@@ -1,18 +1,20 @@
 """Replaying what others kept: source to archive, archive to database, database to readers."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from extract.capture import Capture
+from extract.capture import Capture, digest_of_file
+from extract.errors import SourceDownError
 from extract.night import Night
 from extract.recording import record
 from extract.simulator import Depth, Simulation
 from extract.sources import FolderSource, GitSource
+from extract.warc import WarcSource
 from flows.settings import Settings, versions
 from load.loader import LoadReport, Progress, load, quiet
 from load.parquet import publish_parquet
@@ -20,13 +22,19 @@ from load.publish import publish
 
 
 class ReplayReport(msgspec.Struct, frozen=True):
-    """What a replay did: captures read from the source, new in the archive, left out (path to versions), loaded."""
+    """What a replay did: captures read from the source, new in the archive, left out (path to versions), loaded.
+
+    `passed_over` counts what else the source had, by the reason why it was not taken; `source_down` says why it ended
+    early, if it did.
+    """
 
     read: int
     archived: int
     left_out: dict[str, int]
     load: LoadReport
     is_published: bool
+    passed_over: dict[str, int] = {}
+    source_down: SourceDownError | None = None
 
     @property
     def is_new(self) -> bool:
@@ -62,6 +70,17 @@ def replay_folder(
     source = FolderSource(place, patterns, observed_at)
     asked = {"place": place.name, "patterns": patterns, "observed_at": observed_at}
     return _replay(settings, "replay folder", asked, source.captures(), source.left_out, progress)
+
+
+def replay_warc(settings: Settings, places: Sequence[Path], progress: Progress = quiet) -> ReplayReport:
+    """Replay WARC files, of ours or of other tools: captures at the times that their records say."""
+    source = WarcSource(places, settings.archive)
+    asked = {
+        "files": [{"name": place.name, "digest": digest_of_file(place)} for place in places],
+        "warcinfo": source.infos,  # filled while the files are read; the manifest is written after that
+    }
+    report = _replay(settings, "replay warc", asked, source.captures(), source.left_out, progress)
+    return msgspec.structs.replace(report, passed_over=dict(source.passed_over))
 
 
 def replay_simulated(settings: Settings, night: Night, depth: Depth, progress: Progress = quiet) -> ReplayReport:

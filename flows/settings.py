@@ -1,17 +1,19 @@
 """Where things lie, and what versions ran. Every setting has an environment variable `REALCOUNT_<NAME>`."""
 
+import hashlib
 import platform
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
 
 from extract.archive import Archive
 from extract.endpoints import WIB
+from extract.politeness import Manners
 from warehouse.connection import PUBLISHED_FILE, WRITER_FILE
 
 
@@ -58,13 +60,34 @@ def _archive(directory: Path) -> Archive:
     return Archive(directory)
 
 
+_LAYERS = ("extract", "transform", "load", "warehouse", "flows")
+_MANNERS = ("rate", "connections", "request_timeout", "total_timeout", "retries", "most_bytes", "most_bytes_on_wire")
+
+
 def versions() -> dict[str, str]:
-    """What ran, for the run's manifest."""
+    """What ran, for the run's manifest. `code` tells two states of one version apart, such as checkouts."""
     return {
         "realcount": version("realcount"),
+        "code": _code(),
         "python": platform.python_version(),
         "duckdb": version("duckdb"),
     }
+
+
+def recorded(manners: Manners) -> dict[str, Any]:
+    """The settings that a manifest keeps: only what is listed here, so that no address and no secret gets into it."""
+    return {name: getattr(manners, name) for name in _MANNERS}
+
+
+@cache
+def _code() -> str:
+    """A digest over all that decides what a run does: our code and SQL, by path."""
+    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    for layer in _LAYERS:
+        for file in sorted((root / layer).rglob("*")):
+            if file.suffix in (".py", ".sql"):
+                digest.update(f"{file.relative_to(root).as_posix()}\n".encode() + file.read_bytes())
+    return f"sha256:{digest.hexdigest()}"
 
 
 Here = Annotated[Settings, Parameter(parse=False)]

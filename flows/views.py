@@ -167,7 +167,7 @@ def last_changes(connection: Any, region: str, latest: int = 9) -> None:
 def _standing(unit: list[Record]) -> None:
     """One contest in one unit: a headline, then its pairs."""
     first = unit[0]
-    print(_headline(first))
+    print(headline(first))
     rows = [
         (
             readable(pair["rank"]),
@@ -210,7 +210,7 @@ def _leaders(records: Iterable[Record]) -> None:
 
 def _grown(lines: list[Record]) -> None:
     """One unit's versions, a column for each pair."""
-    print(_headline(lines[-1]))
+    print(headline(lines[-1]))
     pairs = sorted({(line["ballot_number"] or 0, line["candidate_id"], line["candidate_name"] or "") for line in lines})
     rows = []
     for _, group in groupby(lines, key=lambda line: line["version"]):
@@ -229,7 +229,8 @@ def _grown(lines: list[Record]) -> None:
     show(("reported", "stations", *names, ""), rows)
 
 
-def _headline(line: Record) -> str:
+def headline(line: Record) -> str:
+    """What a tally is about, how far it is, and of when its votes are."""
     office = _OFFICES.get(line["contest_type"], line["contest_type"])
     where = printable(f"{line['unit_name'] or line['level']} ({line['unit_code']})")
     stage = _STAGES.get(line["stage"], line["stage"])
