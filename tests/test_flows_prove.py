@@ -205,7 +205,7 @@ def test_a_database_that_says_something_else_contradicts_the_archive(spoilt: Set
 
     with duckdb.connect(str(spoilt.published)) as connection:
         connection.execute(
-            "UPDATE core.tally SET votes = map {'1000001': 51, '1000002': 60} WHERE votes['1000001'] = 50"
+            "UPDATE core.standing SET votes = map {'1000001': 51, '1000002': 60} WHERE votes['1000001'] = 50"
         )
     assert "the body says 50, the database 51" in problems(spoilt)
 
@@ -222,7 +222,7 @@ def test_names_of_pairs_that_the_pairs_file_does_not_have_are_found(spoilt: Sett
     import duckdb
 
     with duckdb.connect(str(spoilt.published)) as connection:
-        connection.execute("UPDATE core.candidate SET candidate_name = 'SOMEBODY ELSE' WHERE candidate_id = '1000001'")
+        connection.execute("UPDATE core.candidate_latest SET candidate_name = 'SOMEBODY ELSE' WHERE candidate_id = '1000001'")
     assert "has another pair 1000001" in problems(spoilt)
 
 
