@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import IO, Any, Literal
@@ -15,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from extract.endpoints import WIB
+from load.loader import Progress, quiet
 from warehouse.plain import csv_line, structured
 
 Format = Literal["table", "csv", "json"]
@@ -123,3 +125,24 @@ def escaped(line: str) -> str:
 
 def _is_figure(text: str) -> bool:
     return not text or text.lstrip("+-").replace(",", "").replace(".", "").removesuffix(" %").isdigit()
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Progress]:
+    """A counter on stderr for as long as the work takes, if somebody is watching."""
+    if not sys.stderr.isatty():
+        yield quiet
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn(f"{{task.completed:,}} {what}"),
+        TextColumn("{task.speed:,.0f}/s"),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda steps: progress.advance(task, steps)

@@ -222,7 +222,9 @@ def test_names_of_pairs_that_the_pairs_file_does_not_have_are_found(spoilt: Sett
     import duckdb
 
     with duckdb.connect(str(spoilt.published)) as connection:
-        connection.execute("UPDATE core.candidate_latest SET candidate_name = 'SOMEBODY ELSE' WHERE candidate_id = '1000001'")
+        connection.execute(
+            "UPDATE core.candidate_latest SET candidate_name = 'SOMEBODY ELSE' WHERE candidate_id = '1000001'"
+        )
     assert "has another pair 1000001" in problems(spoilt)
 
 
