@@ -4,7 +4,7 @@ PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --cons
 SOURCES = pyproject.toml constraints.txt
 PARALLEL = --numprocesses=auto --dist=loadfile # a core takes one file of tests after another
 
-.PHONY: help demo test lint test-oldest-duckdb test-pywb docs bench clean
+.PHONY: help demo test lint test-oldest-duckdb test-pywb docs bench soak clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -35,6 +35,10 @@ bench: .venv/.bench ## print the benchmark table; needs the captured data beside
 	.venv/bin/python tests/bench/bench.py
 	.venv/bin/python tests/bench/large.py
 	.venv/bin/python tests/bench/crawl.py
+
+soak: .venv/.test ## play 48 hours of a count in 7 minutes, watch memory and handles; then spoil half a million bodies
+	.venv/bin/python tests/soak/soak.py
+	REALCOUNT_FUZZ=20 .venv/bin/python -m pytest tests/test_endurance_input.py -k 'not megabytes'
 
 clean: ## remove what the other targets made, and no data
 	rm -rf .venv .venv-oldest .venv-pywb .mypy_cache .pytest_cache .ruff_cache .hypothesis

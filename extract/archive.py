@@ -9,6 +9,7 @@ It can be read without this project: `zstdcat segments/*.zst | grep 3171`.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +39,16 @@ class Index(NamedTuple):
     bodies: dict[str, Place]
 
 
+@contextmanager
+def blaming(segment: str) -> Iterator[None]:
+    """A line that no version of ours wrote is told with its segment."""
+    try:
+        yield
+    except ValueError as error:  # JSON, UTF-8 and base64 alike
+        what = f"{segment}: a line is no capture ({error}); run: realcount archive verify"
+        raise ArchiveError(what) from error
+
+
 class Archive:
     """An archive directory, for reading (`extract.recording` writes). Opening one touches nothing."""
 
@@ -61,8 +72,10 @@ class Archive:
     def captures(self, segment: str) -> Iterator[tuple[Place, Capture]]:
         """The captures of a segment in the order they were written; revisits come without their body."""
         for frame in frames(self.segments_directory / segment):
-            for number, line in enumerate(frame.lines()):
-                yield Place(segment, frame.offset, number), from_line(line)
+            with blaming(segment):
+                found = [from_line(line) for line in frame.lines()]
+            for number, capture in enumerate(found):
+                yield Place(segment, frame.offset, number), capture
 
     def history(self, clock: Callable[[Capture], Any] | None = None) -> Iterator[Capture]:
         """All captures with their bodies, ordered by a clock; without one, by when they were observed.
@@ -97,7 +110,9 @@ class Archive:
             self._frames.clear()
         for segment in segments:
             for frame in frames(self.segments_directory / segment, self._indexed.get(segment, 0)):
-                for number, line in enumerate(frame.lines()):
+                with blaming(segment):
+                    lines = frame.lines()
+                for number, line in enumerate(lines):
                     self._index.keys.add((line.original, line.timestamp, line.digest))
                     if not line.is_revisit:
                         self._index.bodies.setdefault(line.digest, Place(segment, frame.offset, number))

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -28,6 +28,14 @@ KEPT_HEADERS = (
 
 STAND_IN = "X-Realcount-Source"
 """The header by which a stand-in for KPU says what it serves, so that simulated captures say so for ever."""
+
+
+_WEB = (datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+
+
+def is_possible(moment: datetime) -> bool:
+    """Whether something can have been captured then; what others kept may say any time, to the year 9999."""
+    return _WEB[0] <= moment < _WEB[1]
 
 
 class Capture(msgspec.Struct, frozen=True):
@@ -62,12 +70,12 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     A line with neither body nor body_base64 is a revisit.
     """
 
-    timestamp: datetime
+    timestamp: Annotated[datetime, msgspec.Meta(tz=True)]
     original: str
-    statuscode: int
+    statuscode: Annotated[int, msgspec.Meta(ge=0, le=999)]
     mimetype: str
     digest: str
-    length: int
+    length: Annotated[int, msgspec.Meta(ge=0)]
     source: str
     headers: dict[str, str] = {}
     truncated: str | None = None

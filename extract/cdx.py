@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from extract.capture import is_possible
 from extract.endpoints import Endpoint
 from extract.errors import EndpointError
 
@@ -15,6 +16,7 @@ _PAGE = 5_000  # captures listed at a time, some 700 kB
 _LONGEST = 2_000  # letters of an address; KPU's have a tenth
 _FIELDS = ("timestamp", "original", "mimetype", "statuscode", "digest")
 _TIMESTAMP = re.compile(r"[0-9]{14}")
+_STATUS = re.compile(r"[1-9][0-9]{2}")
 _DIGEST = re.compile(r"[A-Z2-7]{32}")  # SHA-1 in base 32
 
 _lines = msgspec.json.Decoder(list[list[str]])
@@ -46,14 +48,13 @@ class Row(NamedTuple):
             return False
         try:
             Endpoint.from_url(self.original)
-            self.observed_at  # noqa: B018 (14 digits need not be a date)
+            return is_possible(self.observed_at)  # 14 digits need not be a date
         except (EndpointError, ValueError):
             return False
-        return True
 
     def status(self, otherwise: int) -> int:
         """The answer's status, where the index has it."""
-        return int(self.statuscode) if self.statuscode.isascii() and self.statuscode.isdigit() else otherwise
+        return int(self.statuscode) if _STATUS.fullmatch(self.statuscode) else otherwise
 
     def media_type(self, otherwise: str) -> str:
         """The answer's media type, where the index has it."""

@@ -99,7 +99,10 @@ def read_manifest(path: Path) -> Manifest:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ArchiveError(f"{path}: not a manifest ({error}); restore it from a copy of the archive") from error
+        raise ArchiveError(
+            f"{path}: not a manifest ({error}); restore it from a copy of the archive; without one, move it away: "
+            "the next run records its segment again"
+        ) from error
 
 
 def write_whole(path: Path, content: bytes) -> None:

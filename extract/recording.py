@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from extract.archive import Archive
+from extract.archive import Archive, blaming
 from extract.capture import Capture, digest_of
 from extract.errors import ArchiveError, BusyError, StorageError
 from extract.manifests import Manifest, OpenRun, Outcome, Segment, write_whole
@@ -140,7 +140,7 @@ def _opened(archive: Archive, run: str, now: datetime) -> OpenRun:
     try:
         noted = msgspec.json.decode(note.read_bytes(), type=OpenRun)
         return msgspec.structs.replace(noted, run=run)  # it names files: never by what a stranger's note says
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError):  # ValueError: neither JSON nor UTF-8 after a power loss
         return OpenRun(run, "unknown", {}, now, {})
 
 
@@ -153,7 +153,9 @@ def _seal(archive: Archive, opened: OpenRun, ended_at: datetime, outcome: Outcom
     for frame in frames(path):
         intact = frame.offset + frame.length
         leaves += map(leaf, frame.texts())
-        for line in frame.lines():
+        with blaming(path.name):
+            lines = frame.lines()
+        for line in lines:
             answered[str(line.statuscode)] += 1
             bodies += not line.is_revisit
     content = path.read_bytes()

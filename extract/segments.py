@@ -64,7 +64,7 @@ class SegmentWriter:
 
     def flush_if_old(self, now: datetime) -> None:
         """Flush a frame that has been open for a second: while answers are waited for nobody appends."""
-        if self._opened_at and now - self._opened_at >= FRAME_AGE:
+        if self._opened_at and not timedelta() <= now - self._opened_at < FRAME_AGE:  # or the clock was set back
             self.flush()
 
     def flush(self) -> None:

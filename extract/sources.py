@@ -8,12 +8,12 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol, Self
 
-from extract.capture import Capture, capture
+from extract.capture import Capture, capture, is_possible
 from extract.errors import SourceError
 from extract.naming import Name, namer
 
@@ -142,14 +142,14 @@ class GitSource:
         for entry in log.split("\x01")[1:]:
             header, _, rest = entry.partition("\0")
             commit, seconds = header.split()
-            observed_at = datetime.fromtimestamp(int(seconds), UTC)
+            observed_at = _moment(int(seconds))
             self.commits += 1
             fields = rest.strip("\0\n").split("\0")
             for change, path in zip(fields[::2], fields[1::2], strict=False):
                 mode, before, blob = change.split()[1:4]
                 if blob == before or not mode.startswith(_REGULAR) or not path.endswith(_DOCUMENTS):
                     continue
-                if name := self._name(path):
+                if observed_at and (name := self._name(path)):
                     yield Version(name, observed_at, commit, blob)
                 else:
                     self.left_out[path] += 1
@@ -183,8 +183,19 @@ class FolderSource:
                 body, modified = file.read_bytes(), file.stat().st_mtime
             except OSError as error:
                 raise SourceError(file, error.strerror or str(error)) from error
-            observed_at = self._observed_at or datetime.fromtimestamp(modified, UTC)
+            observed_at = self._observed_at or _moment(modified)
+            if observed_at is None:
+                self.left_out[path] += 1
+                continue
             yield capture(name.url, body, observed_at, "folder", mimetype=name.mimetype)
+
+
+def _moment(seconds: float) -> datetime | None:
+    """The time of a file or commit; None for one that cannot be, as anybody can set it."""
+    with suppress(ValueError, OverflowError, OSError):
+        moment = datetime.fromtimestamp(seconds, UTC)
+        return moment if is_possible(moment) else None
+    return None
 
 
 def _by_document(version: Version) -> tuple[str, str, datetime]:

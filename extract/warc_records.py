@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 import msgspec
 
+from extract.capture import is_possible
 from extract.errors import SourceError
 from extract.messages import MOST_BYTES
 
@@ -51,10 +52,10 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def date(self) -> datetime | None:
-        """When it was captured; None if no moment with an offset stands there."""
+        """When it was captured; None if no possible moment with an offset stands there."""
         try:
             moment = datetime.fromisoformat(self.headers.get("warc-date", ""))
-            return moment.astimezone(UTC) if moment.tzinfo else None
+            return moment.astimezone(UTC) if moment.tzinfo and is_possible(moment) else None
         except (ValueError, OverflowError):
             return None
 

@@ -38,6 +38,13 @@ def rhythm(reported: Sequence[datetime]) -> timedelta:
     return min(max(commonest, SHORTEST), LONGEST)
 
 
+def next_fixed(now: datetime, started_at: datetime, every: timedelta) -> datetime:
+    """When the next cycle begins at a fixed interval: one that takes longer is not caught up with, and a clock that
+    was set back is not waited for.
+    """
+    return min(max(started_at + every, now), now + every)
+
+
 def next_cycle(now: datetime, seen: Sequence[tuple[datetime, datetime]], quiet_cycles: int) -> datetime:
     """When the next cycle begins in KPU's own rhythm: when its next publication should be there.
 
@@ -51,4 +58,5 @@ def next_cycle(now: datetime, seen: Sequence[tuple[datetime, datetime]], quiet_c
     delay = max(min(observed - reported for reported, observed in seen), timedelta())
     expected = newest + delay + GRACE
     missed = max(0, -((expected - now) // period))  # publications that should have come since the newest
-    return max(expected + max(1, missed) * period, now + SHORTEST)
+    soonest, latest = now + SHORTEST, now + period + GRACE  # also if our clock, or KPU's, was hours off and set right
+    return min(max(expected + max(1, missed) * period, soonest), max(latest, soonest))

@@ -15,7 +15,7 @@ from extract.client import Client
 from extract.endpoints import Endpoint
 from extract.errors import RegionError, SourceDownError, UsageError
 from extract.politeness import Manners, authority
-from flows.cadence import next_cycle
+from flows.cadence import next_cycle, next_fixed
 from flows.cycle import Counts, Cycle, open_cycle
 from flows.plan import Scope
 from flows.replay import bring_up_to_date, now
@@ -131,7 +131,7 @@ async def follow(
         while True:
             report = await poll(settings, request, step, told=told)
             quiet = 0 if report.is_new else quiet + 1
-            fixed = every and max(report.started_at + every, now())  # a cycle that takes longer is not caught up with
+            fixed = every and next_fixed(now(), report.started_at, every)
             begins = fixed or next_cycle(now(), _seen(settings), quiet)
             tell(report, begins)
             with suppress(TimeoutError):

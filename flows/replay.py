@@ -19,6 +19,7 @@ from flows.settings import Settings, versions
 from load.loader import LoadReport, Progress, load, quiet
 from load.parquet import publish_parquet
 from load.publish import publish
+from warehouse.connection import alone, forget_log
 
 
 class ReplayReport(msgspec.Struct, frozen=True):
@@ -91,19 +92,22 @@ def replay_simulated(settings: Settings, night: Night, depth: Depth, progress: P
 
 def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
     """Build the database again from the archive alone, and put it in the old one's place when it is whole."""
-    draft = settings.database.with_name(f".{settings.database.name}.part")
-    for leftover in settings.data_dir.glob(f"{draft.name}*"):
-        leftover.unlink()
-    report = load(settings.archive, draft, progress)
-    draft.replace(settings.database)
-    _publish(settings)
-    return report
+    with alone(settings.database):
+        draft = settings.database.with_name(f".{settings.database.name}.part")
+        for leftover in settings.data_dir.glob(f"{draft.name}*"):
+            leftover.unlink()
+        report = load(settings.archive, draft, progress)
+        forget_log(settings.database)
+        draft.replace(settings.database)
+        _publish(settings)
+        return report
 
 
 def bring_up_to_date(settings: Settings, progress: Progress = quiet) -> tuple[LoadReport, bool]:
     """Load what the archive has and the database has not; publish if readers would see anything new."""
-    report = load(settings.archive, settings.database, progress)
-    return report, _publish(settings)
+    with alone(settings.database):
+        report = load(settings.archive, settings.database, progress)
+        return report, _publish(settings)
 
 
 def _publish(settings: Settings) -> bool:

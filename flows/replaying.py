@@ -170,5 +170,7 @@ def _tell(report: replays.ReplayReport, settings: Settings) -> int:
     say(f"Loaded {report.load.captures:,} captures: {report.load.changes:,} changes.")
     for reason, count in sorted(report.load.quarantined.items()):
         say(f"Quarantined {count:,}: {reason}. See the view captures, quarantine_reason.")
+    if report.load.with_unknown_keys:
+        say(f"{report.load.with_unknown_keys:,} have keys that are not known here. See: realcount status")
     say(f"Database: {settings.published}")
     return 0

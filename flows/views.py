@@ -96,6 +96,11 @@ def status(connection: Any, settings: Settings, form: Format) -> int:
         lines["withdrawn"] = (
             f"the votes of {overall['tallies_withdrawn']:,} tallies since {moment(overall['withdrawn_at'])}"
         )
+    if overall["with_unknown_keys"]:
+        lines["unknown keys"] = (
+            f"in {overall['with_unknown_keys']:,} captures, listed below: KPU's documents have something that is kept "
+            "and not read; look whether it matters"
+        )
     for name, text in lines.items():
         print(f"{name:>13}  {printable(text)}")
     rows = [
@@ -115,6 +120,9 @@ def status(connection: Any, settings: Settings, form: Format) -> int:
     unread = queries.ask(connection, "quarantined")
     if overall["quarantined"]:
         emit(unread.columns, unread.rows, "table")
+    if overall["with_unknown_keys"]:
+        unknown = queries.ask(connection, "unknown_keys")
+        emit(unknown.columns, unknown.rows, "table")
     _mark_simulated(connection)
     return 0
 

@@ -3,7 +3,8 @@
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +14,7 @@ import msgspec
 from extract.archive import Archive
 from extract.capture import Capture
 from extract.endpoints import Endpoint
-from extract.errors import ArchiveError, EndpointError
+from extract.errors import ArchiveError, EndpointError, StorageError
 from extract.manifests import Manifest
 from transform.model import Document, Quarantine
 from transform.normalise import read
@@ -33,12 +34,13 @@ def quiet(captures: int) -> None:
 
 class LoadReport(msgspec.Struct, frozen=True):
     """What a load took in: runs and captures new to the database, how many change rows they made, and the
-    captures quarantined, by reason."""
+    captures quarantined, by reason, and how many have keys that nobody reads."""
 
     runs: int = 0
     captures: int = 0
     changes: int = 0
     quarantined: dict[str, int] = {}
+    with_unknown_keys: int = 0
 
 
 class Staged(msgspec.Struct):
@@ -55,6 +57,7 @@ class Staged(msgspec.Struct):
     source: str
     etag: str | None = None
     last_modified: str | None = None
+    unknown_keys: tuple[str, ...] | None = None
     document_number: int | None = None
     election: str | None = None
     document: str | None = None
@@ -79,11 +82,22 @@ def load(archive: Archive, path: Path, progress: Progress = quiet) -> LoadReport
         if not new:
             return LoadReport()
         before = _changes(connection)
-        with tempfile.TemporaryDirectory(prefix="realcount-") as directory:
-            staging = Staging(Path(directory))
+        with _temporary_directory() as directory:
+            staging = Staging(directory)
             staging.take(archive, new, progress)
             captures = _apply(connection, staging, new)
-        return LoadReport(len(new), captures, _changes(connection) - before, dict(staging.quarantined))
+        changes = _changes(connection) - before
+        return LoadReport(len(new), captures, changes, dict(staging.quarantined), staging.with_unknown_keys)
+
+
+@contextmanager
+def _temporary_directory() -> Iterator[Path]:
+    """A place for the staging files. Raises StorageError when that disk is full: it may be another one than ours."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="realcount-") as directory:
+            yield Path(directory)
+    except OSError as error:
+        raise StorageError(error.filename or tempfile.gettempdir(), error.strerror or str(error)) from error
 
 
 class Staging:
@@ -93,6 +107,7 @@ class Staging:
         self.captures = directory / "captures.jsonl"
         self.documents = directory / "documents.jsonl"
         self.quarantined: Counter[str] = Counter()
+        self.with_unknown_keys = 0
         self._readings: dict[tuple[str, str, int, str | None], tuple[int | None, Document | Quarantine]] = {}
 
     def take(self, archive: Archive, manifests: list[Manifest], progress: Progress) -> None:
@@ -100,6 +115,11 @@ class Staging:
         with self.captures.open("wb") as captures, self.documents.open("wb") as documents:
             for manifest in manifests:
                 for segment in manifest.segments:
+                    if not (archive.segments_directory / segment.name).exists():
+                        raise ArchiveError(
+                            f"{segment.name} is gone, which manifest {manifest.sequence} names; "
+                            "restore it from a copy of the archive"
+                        )
                     found = 0
                     for _, capture in archive.captures(segment.name):
                         found += 1
@@ -135,7 +155,8 @@ class Staging:
             staged.quarantine_reason, staged.quarantine_place = said.reason, said.place
             staged.quarantine_detail = said.detail
         else:
-            staged.reported_at = said.reported_at
+            staged.reported_at, staged.unknown_keys = said.reported_at, said.unknown_keys or None
+            self.with_unknown_keys += bool(said.unknown_keys)
         if endpoint := _asked(capture.url) if isinstance(said, Quarantine) else said.endpoint:
             staged.election, staged.document = endpoint.election, endpoint.document
             staged.contest_type, staged.region_code = endpoint.contest_type, endpoint.region

@@ -14,8 +14,10 @@ def publish(database: Path, published: Path) -> bool:
     Raises StorageError if the disk refuses; the old copy then stays, and the next call tries again.
     """
     state = database.stat()
-    if published.exists() and published.stat().st_mtime_ns == state.st_mtime_ns:  # given below; clocks may be set back
-        return False
+    if published.exists():
+        shown = published.stat()  # its time is given below; clocks may be set back, and what a copy lost is put back
+        if (shown.st_mtime_ns, shown.st_size) == (state.st_mtime_ns, state.st_size):
+            return False
     draft = published.with_name(f".{published.name}.part")
     try:
         with database.open("rb") as source, draft.open("wb") as target:

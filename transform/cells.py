@@ -11,6 +11,7 @@ from extract.errors import EndpointError
 from transform.model import Quarantine, Reason
 
 MOST_VOTERS = 210_000_000  # 204,807,222 registered in February 2024 and the 2 % reserve: no figure can be larger
+_LONGEST = 200  # letters of a place or detail: a key of a hostile body may have a million
 _YEARS = (datetime(2024, 1, 1, tzinfo=WIB), datetime(2026, 1, 1, tzinfo=WIB))  # both elections, and long after
 _TS = re.compile(r"\d{4}-\d\d-\d\d ([01]\d|2[0-3]):\d\d:\d\d", re.ASCII)  # Python 3.14 would take 24:00:00 too
 
@@ -22,7 +23,7 @@ class UnfitError(Exception):
 
     def __init__(self, reason: Reason, place: str, detail: str) -> None:
         super().__init__(detail)
-        self.quarantine = Quarantine(reason, place, detail)
+        self.quarantine = Quarantine(reason, place[:_LONGEST], detail[:_LONGEST])
 
 
 def require_child(code: str, region: str, place: str) -> None:

@@ -97,7 +97,7 @@ class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
 class Document(msgspec.Struct, frozen=True):
     """The meaning of one body: which question it answers, KPU's own time for it, and what it states.
 
-    `reported_at` is None where KPU gives no time (region lists, pairs).
+    `reported_at` is None where KPU gives no time (region lists, pairs). `unknown_keys` are those that nobody reads.
     """
 
     endpoint: Endpoint
@@ -105,6 +105,7 @@ class Document(msgspec.Struct, frozen=True):
     units: tuple[ReportingUnit, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     tallies: tuple[Tally, ...] = ()
+    unknown_keys: tuple[str, ...] = ()
 
 
 class Quarantine(msgspec.Struct, frozen=True):

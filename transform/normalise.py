@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from extract.capture import Capture
-from extract.endpoints import Endpoint, level_of
+from extract.endpoints import LEVELS, Endpoint, level_of
 from extract.errors import EndpointError
 from transform.cells import (
     UnfitError,
@@ -25,10 +25,13 @@ from transform.cells import (
     require_child,
     whole,
 )
+from transform.drift import of_count, of_items, told, unknown_cells
 from transform.model import Candidate, Document, Quarantine, ReportingUnit, StationForm, Tally, Witness, contest_of
 from transform.wire import ADMINISTRASI, Chart, Count, Paslon, Wilayah
 
+_MOST_BYTES = 32 << 20  # what is taken off the wire at most; 100 MB of brackets become gigabytes of Python objects
 _FORM_STATION = re.compile(r"(?:^|/)(\d{13})-")  # form images were named by their station in February 2024
+_ORDER = tuple(LEVELS.values())
 _ELECTING = {"pkwkp": "province", "pkwkk": "regency", "ppwp": "national"}
 
 _count = msgspec.json.Decoder(Count)
@@ -39,10 +42,8 @@ _pairs = msgspec.json.Decoder(dict[str, Any])
 def read(capture: Capture) -> Document | Quarantine:
     """What a capture says. It must have its body; its URL tells what was asked for."""
     body = capture.body or b""
-    if capture.status not in (200, 304):  # 304: the bytes we had before, confirmed
-        return Quarantine("http_status", "$", f"the source answered {capture.status}")
-    if capture.truncated:
-        return Quarantine("truncated", "$", f"the body is not whole ({capture.truncated})")
+    if unusable := _unusable(capture, len(body)):
+        return unusable
     if capture.mimetype == "text/html" and not capture.url.endswith(".json"):
         from transform.pages import read_page  # BeautifulSoup takes 0.1 s to import and JSON never needs it
 
@@ -60,7 +61,7 @@ def read(capture: Capture) -> Document | Quarantine:
     except UnfitError as unfit:
         return unfit.quarantine
     except EndpointError as error:
-        return Quarantine("wrong_shape", "$", str(error))
+        return Quarantine("wrong_shape", "$", f"{error!s:.200}")
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at ")
         return Quarantine("wrong_shape", place.strip("`") or "$", what)
@@ -68,17 +69,29 @@ def read(capture: Capture) -> Document | Quarantine:
         return Quarantine("not_json", "$", f"{error} ({body[:40]!r}…)")
 
 
+def _unusable(capture: Capture, length: int) -> Quarantine | None:
+    """Why an answer need not be looked into."""
+    if capture.status not in (200, 304):  # 304: the bytes we had before, confirmed
+        return Quarantine("http_status", "$", f"the source answered {capture.status}")
+    if capture.truncated:
+        return Quarantine("truncated", "$", f"the body is not whole ({capture.truncated})")
+    if length > _MOST_BYTES:
+        return Quarantine("wrong_shape", "$", f"{length} bytes, where no document has more than {_MOST_BYTES}")
+    return None
+
+
 def _read_regions(endpoint: Endpoint, body: bytes) -> Document:
     """A region list: the children of one region."""
     units: dict[str, ReportingUnit] = {}
-    for index, item in enumerate(_regions.decode(body)):
+    items = _regions.decode(body)
+    for index, item in enumerate(items):
         place = f"$[{index}]"
         row = convert(item, Wilayah, place)
         require_child(row.kode, endpoint.region, f"{place}.kode")
         if row.kode in units:
             raise UnfitError("wrong_shape", f"{place}.kode", f"{row.kode} is listed twice")
         units[row.kode] = ReportingUnit(row.kode, level_of(row.kode), row.nama, number(row.id, place, "id"))
-    return Document(endpoint, units=tuple(units.values()))
+    return Document(endpoint, units=tuple(units.values()), unknown_keys=told(of_items(items, Wilayah, "$[*]")))
 
 
 def _read_pairs(endpoint: Endpoint, body: bytes) -> Document:
@@ -99,7 +112,9 @@ def _read_pairs(endpoint: Endpoint, body: bytes) -> Document:
             ballot_number = number(pair.nomor_urut, here, "nomor_urut")
             updated_at = moment(pair.ts, f"{here}.ts") if pair.ts else None
             candidates.append(Candidate(contest, candidate_id, ballot_number, pair.nama, pair.warna, updated_at))
-    return Document(endpoint, candidates=tuple(candidates))
+    items = [item for pairs in (content.values() if nested else [content]) for item in pairs.values()]
+    unknown = told(of_items(items, Paslon, "$.*.*" if nested else "$.*"))
+    return Document(endpoint, candidates=tuple(candidates), unknown_keys=unknown)
 
 
 def _read_count(endpoint: Endpoint, body: bytes) -> Document:
@@ -121,11 +136,15 @@ def _read_count(endpoint: Endpoint, body: bytes) -> Document:
     else:
         if endpoint.document == "hhcw" and (count.images or root.administrasi or count.status_suara is not None):
             raise UnfitError("wrong_region", "$", "a station's document: only stations have forms")
+        if endpoint.document == "hhcw" and root.table is msgspec.UNSET:  # or all its children would seem to be gone
+            raise UnfitError("wrong_shape", nest, "no table")
         form = StationForm(images=tuple(count.url_formd)) if count.url_formd else None
-        own = _tally(endpoint, endpoint.region, "self", root.chart or {}, f"{nest}.chart", count.progres)
+        chart, place = root.chart or {}, f"{nest}.chart"
+        own = _tally(endpoint, endpoint.region, "self", chart, place, count.progres)
+        _require_votes_nowhere_else(own, chart, place)
         tallies = [msgspec.structs.replace(own, revote_status=count.psu, form=form)]
         tallies += _rows(endpoint, root.table or {}, f"{nest}.table")
-    return Document(endpoint, reported_at, tallies=tuple(tallies))
+    return Document(endpoint, reported_at, tallies=tuple(tallies), unknown_keys=told(of_count(body, count, root, nest)))
 
 
 def _rows(endpoint: Endpoint, table: dict[str, Any], place: str) -> Iterator[Tally]:
@@ -135,7 +154,7 @@ def _rows(endpoint: Endpoint, table: dict[str, Any], place: str) -> Iterator[Tal
         require_child(code, endpoint.region, here)
         if not isinstance(row, dict):
             raise UnfitError("wrong_shape", here, f"expected an object, found {kind_of(row)}")
-        yield _tally(endpoint, code, "parent", row, here, None)
+        yield _require_votes_nowhere_else(_tally(endpoint, code, "parent", row, here, None), row, here)
 
 
 def _tally(
@@ -176,6 +195,21 @@ def _tally(
     )
 
 
+def _require_votes_nowhere_else(tally: Tally, cells: Chart, place: str) -> Tally:
+    """The tally: votes that moved to keys we do not know are no withdrawal."""
+    if not tally.votes and tally.stations_reported != 0 and _has_candidates(tally):
+        for key in unknown_cells(cells):
+            if isinstance(cells[key], int | dict | list) and not isinstance(cells[key], bool):
+                raise UnfitError("wrong_shape", f"{place}.{key}", "no pair's votes, but something else instead")
+    return tally
+
+
+def _has_candidates(tally: Tally) -> bool:
+    """Above its contests' own areas KPU gives progress only: `pkwkk/31.json`."""
+    electing = _ELECTING[tally.contest_code.partition(":")[0]]
+    return _ORDER.index(level_of(tally.unit_code)) >= _ORDER.index(electing)
+
+
 def _station(endpoint: Endpoint, count: Count, chart: Chart, administration: dict[str, Any], nest: str) -> Tally:
     """A station's own document: votes, the administration figures of its form, and the scans."""
     for index, image in enumerate(count.images or ()):
@@ -183,6 +217,7 @@ def _station(endpoint: Endpoint, count: Count, chart: Chart, administration: dic
         if found and found[1] != endpoint.region:
             raise UnfitError("wrong_region", f"$.images[{index}]", f"a form of station {found[1]}")
     tally = _tally(endpoint, endpoint.region, "self", chart, f"{nest}.chart", None)
+    _require_votes_nowhere_else(tally, chart, f"{nest}.chart")
     place = f"{nest}.administrasi"
     figures = {
         name: number(administration[key], place, key) for key, name in ADMINISTRASI.items() if key in administration

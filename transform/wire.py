@@ -19,7 +19,7 @@ class Tungsura(msgspec.Struct, frozen=True):
     """The nesting of Pilkada's bodies."""
 
     chart: Chart | msgspec.UnsetType | None = msgspec.UNSET  # null is no votes yet; absent is another document
-    table: Table | None = None
+    table: Table | msgspec.UnsetType | None = msgspec.UNSET  # likewise of a region's children; a station has none
     administrasi: dict[str, Any] | None = None
 
 
@@ -29,7 +29,7 @@ class Count(msgspec.Struct, frozen=True):
     mode: str | None = None
     tungsura: Tungsura | None = None
     chart: Chart | msgspec.UnsetType | None = msgspec.UNSET  # null is no votes yet; absent is another document
-    table: Table | None = None
+    table: Table | msgspec.UnsetType | None = msgspec.UNSET  # likewise of a region's children; a station has none
     administrasi: dict[str, Any] | None = None
     progres: dict[str, Any] | None = None
     psu: str | None = None
@@ -38,6 +38,8 @@ class Count(msgspec.Struct, frozen=True):
     status_suara: bool | None = None
     status_adm: bool | None = None
     url_formd: list[str | None] | None = None  # hr: the scanned recapitulation forms
+    progress_d: Any = None  # hr: how many recapitulations are published, by level; known and not read
+    progress_d_child: Any = None
 
 
 class Wilayah(msgspec.Struct, frozen=True):

@@ -4,6 +4,8 @@ While a writer has a DuckDB file open no other process can even read it. So the 
 seconds, and readers get a copy that is replaced in one step after every load.
 """
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +19,37 @@ WRITER_FILE = "warehouse.duckdb"
 PUBLISHED_FILE = "realcount.duckdb"
 
 _STORAGE = "v1.5.0"  # so that DuckDB 1.5 can open what 2.0 wrote
+_DAMAGE = (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
 _TIME_ZONE = "Asia/Jakarta"  # moments are shown as KPU shows them
 _SPILL = "2GB"  # what a query may put on the disk while it runs; else it would be all the room the archive needs
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Nobody else loads, publishes or rebuilds this database meanwhile: the file itself is closed in between, when
+    a copy is made of it. The kernel frees the lock when its process dies.
+
+    Raises BusyError if another process does, StorageError if the disk refuses.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise StorageError(path.parent, error.strerror or str(error)) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(path, "the database") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def forget_log(path: Path) -> None:
+    """Remove the write-ahead log that a killed load left beside a database that is gone or about to be replaced:
+    DuckDB refuses a database with another one's log, and what was in it is in the archive."""
+    path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
 
 
 @contextmanager
@@ -30,6 +61,8 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _create(path)
     except OSError as error:
         raise StorageError(path.parent, error.strerror or str(error)) from error
     connection = _open(path, storage_compatibility_version=_STORAGE)
@@ -60,7 +93,7 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         yield connection
     except duckdb.Error as error:
-        raise QueryError(_first_line(error)) from error
+        raise refusal(error) from error
     finally:
         connection.close()
 
@@ -99,6 +132,24 @@ def _expect(path: Path) -> None:
         )
 
 
+def refusal(error: duckdb.Error) -> QueryError | WarehouseError:
+    """Why a question has no answer: its SQL, or a file that lost something."""
+    said = " ".join(str(error).split())
+    if isinstance(error, _DAMAGE):
+        return WarehouseError(f"the database is damaged ({said}); run: realcount rebuild")
+    return QueryError(said)
+
+
+def _create(path: Path) -> None:
+    """An empty database, there whole or not at all: what a full disk leaves of one, DuckDB does not open again."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    forget_log(draft)
+    _open(draft, storage_compatibility_version=_STORAGE).close()
+    forget_log(path)
+    draft.replace(path)
+
+
 def _open(path: Path, **config: Any) -> duckdb.DuckDBPyConnection:
     """The file, if it is a database; for other kinds DuckDB would ask the network for an extension."""
     try:
@@ -119,7 +170,7 @@ def _explained(path: Path) -> Iterator[None]:
             raise BusyError(path, "the database") from error
         if any(words in said for words in ("No space left", "File too large", "Permission denied", "Read-only")):
             raise StorageError(path, _first_line(error)) from error
-        if "Corrupt" in said:
+        if isinstance(error, _DAMAGE):
             raise WarehouseError(_not_ours(path, error)) from error
         raise
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from extract.errors import QueryError, RegionError
+from warehouse.connection import refusal
 
 _HERE = Path(__file__).parent / "queries"
 _BATCH = 10_000  # rows in memory at a time
@@ -57,7 +58,7 @@ def _run(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, 
     try:
         connection.execute(sql, parameters)
     except duckdb.Error as error:
-        raise QueryError(" ".join(str(error).split())) from error
+        raise refusal(error) from error
     return Answer(tuple(column[0] for column in connection.description or ()), _rows(connection))
 
 

@@ -42,7 +42,7 @@ FROM read_json(
         election: 'VARCHAR', document: 'VARCHAR', contest_type: 'VARCHAR', region_code: 'VARCHAR',
         reported_at: 'TIMESTAMPTZ', observed_at: 'TIMESTAMPTZ',
         status: 'INTEGER', mimetype: 'VARCHAR', digest: 'VARCHAR', length: 'BIGINT', source: 'VARCHAR',
-        etag: 'VARCHAR', last_modified: 'VARCHAR',
+        etag: 'VARCHAR', last_modified: 'VARCHAR', unknown_keys: 'VARCHAR[]',
         quarantine_reason: 'VARCHAR', quarantine_place: 'VARCHAR', quarantine_detail: 'VARCHAR'
     }
 )

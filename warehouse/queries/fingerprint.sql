@@ -1,9 +1,9 @@
 -- One hash per table over its sorted contents. Runs and sources are left out: they tell how we came by a capture,
--- not what it says. Hashed by region first, so that the whole country is never one string in memory.
+-- not what it says; unknown keys tell of our version. Hashed by region first, so that the whole country is never one string in memory.
 WITH
     content AS (
         SELECT 'capture' AS name, region_code AS area, to_json(c) AS line
-        FROM (SELECT * EXCLUDE (run, source, superseded_at) FROM core.capture) AS c
+        FROM (SELECT * EXCLUDE (run, source, superseded_at, unknown_keys) FROM core.capture) AS c
         UNION ALL SELECT 'unit', region_code, to_json(u) FROM core.unit AS u
         UNION ALL SELECT 'candidate', contest_code, to_json(p) FROM core.candidate AS p
         UNION ALL SELECT 'tally', unit_code, to_json(t) FROM (SELECT * EXCLUDE (kept) FROM core.tally) AS t

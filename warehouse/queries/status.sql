@@ -3,6 +3,7 @@ SELECT
     (SELECT count(*) FROM core.capture) AS captures,
     (SELECT count(DISTINCT digest) FROM core.capture) AS bodies,
     (SELECT count(*) FROM core.capture WHERE quarantine_reason IS NOT NULL) AS quarantined,
+    (SELECT count(*) FROM core.capture WHERE unknown_keys IS NOT NULL) AS with_unknown_keys,
     (SELECT count(*) FROM core.tally) AS tally_rows,
     (SELECT count(DISTINCT unit_code) FROM core.tally) AS units,
     (SELECT count(DISTINCT contest_code) FROM core.tally WHERE votes_total IS NOT NULL) AS contests,

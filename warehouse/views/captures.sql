@@ -19,3 +19,4 @@ COMMENT ON COLUMN captures.last_modified IS 'The other validator, an HTTP date a
 COMMENT ON COLUMN captures.quarantine_reason IS 'Why the body states nothing; NULL if it was understood';
 COMMENT ON COLUMN captures.quarantine_place IS 'Where in the body, as a JSON path';
 COMMENT ON COLUMN captures.quarantine_detail IS 'What was found there';
+COMMENT ON COLUMN captures.unknown_keys IS 'Keys of the body that this version does not read, as JSON paths with * for any code; NULL if there are none';
