@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 from answers import A, B, count, figures, listed, pairs
-from crawls import Change, Country, InProcess, Steps, crawl
+from crawls import Change, Country, InProcess, Steps, crawl, place
 from histories import History
 from kpu_bodies import REGIONS, Body, november, province, refused, station, understood
 from kpu_bodies import STATION as A_STATION
@@ -17,7 +17,6 @@ from kpu_bodies import STATION as A_STATION
 from extract.endpoints import Endpoint
 from flows import views
 from flows.plan import Scope
-from flows.settings import Settings
 from warehouse import queries
 from warehouse.connection import reading, writing
 from warehouse.migrate import migrate
@@ -142,7 +141,7 @@ DRIFTS: dict[str, tuple[Drift, bool]] = {
 def test_a_drift_in_one_regency_s_documents_costs_no_vote_and_stops_nothing_else(tmp_path: Path, name: str) -> None:
     """The regency 3171 and all below it change their shape in the middle of the night, and back at its end."""
     drift, is_readable = DRIFTS[name]
-    settings, clock, country, step = Settings(tmp_path), Steps(), Country(VILLAGES, CHANGES), 0
+    settings, clock, country, step = place(tmp_path), Steps(), Country(VILLAGES, CHANGES), 0
     has_drifted = False
 
     def answer(endpoint: Endpoint) -> tuple[int, bytes]:
@@ -188,7 +187,7 @@ def test_a_drift_in_one_regency_s_documents_costs_no_vote_and_stops_nothing_else
 def test_the_operator_is_told_of_new_keys_in_status_and_by_sql(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings, history = Settings(tmp_path), History(tmp_path)
+    settings, history = place(tmp_path), History(tmp_path)
     endpoint, body = count("31", "02:00:03", figures({A: 10, B: 5}))
     history.seen("02:10:00", (endpoint, {**body, "versi": 2, "\x1b[2J": 1}), listed("31", {"3101": "X"}), pairs())
     history.seen("02:20:00", (endpoint, {**body, "versi": 2}))

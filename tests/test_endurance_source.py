@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from conftest import Ticking
+from crawls import place
 
 from extract.faults import KINDS, Faults, Kind, Spell
 from extract.night import Night
@@ -103,7 +104,7 @@ def test_every_two_kinds_of_fault_meet() -> None:
 def test_with_two_kinds_of_fault_nothing_wrong_is_shown_and_without_them_all_is_as_if_they_had_not_been(
     tmp_path: Path, simulation: Simulation, ever: dict[str, list[Votes]], kind: Kind
 ) -> None:
-    settings, clock = Settings(tmp_path), Ticking(simulation.publications[4])
+    settings, clock = place(tmp_path), Ticking(simulation.publications[4])
 
     async def scenario() -> None:
         async with serving(SimulatedSource(simulation), clock) as server:
