@@ -3,6 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES = pyproject.toml constraints.txt
 PARALLEL = --numprocesses=auto --dist=loadfile # a core takes one file of tests after another
+PEERS = $(patsubst %,.venv-peers/%/.ready,git-history dlt aiohttp)
 
 .PHONY: help demo test lint test-oldest-duckdb test-pywb docs bench soak clean
 .DELETE_ON_ERROR:
@@ -31,17 +32,17 @@ test-pywb: .venv/.test .venv-pywb/.ready ## play an export back with pywb, which
 docs: .venv/.test ## write the generated parts of README and docs anew
 	.venv/bin/python tests/documents.py
 
-bench: .venv/.bench ## print the benchmark table; needs the captured data beside the checkout
+bench: .venv/.bench $(PEERS) ## measure, also against other tools (15 minutes); needs the captured data beside the checkout
 	.venv/bin/python tests/bench/bench.py
 	.venv/bin/python tests/bench/large.py
-	.venv/bin/python tests/bench/crawl.py
+	.venv/bin/python tests/bench/compare.py
 
 soak: .venv/.test ## play 48 hours of a count in 7 minutes, watch memory and handles; then spoil half a million bodies
 	.venv/bin/python tests/soak/soak.py
 	REALCOUNT_FUZZ=20 .venv/bin/python -m pytest tests/test_endurance_input.py -k 'not megabytes'
 
 clean: ## remove what the other targets made, and no data
-	rm -rf .venv .venv-oldest .venv-pywb .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest .venv-peers .venv-pywb .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/.runtime: $(SOURCES)
 	@echo 'Setting up .venv with pinned versions (once)...' >&2
@@ -60,7 +61,12 @@ clean: ## remove what the other targets made, and no data
 	@touch $@
 
 .venv/.bench: .venv/.runtime
-	@$(PIP) --no-build-isolation --editable '.[bench]'
+	@$(PIP) --no-build-isolation --editable '.[bench,test]'
+	@touch $@
+
+.venv-peers/%/.ready: tests/bench/peers/constraints-%.txt
+	@test -x .venv-peers/$*/bin/python || $(PYTHON) -m venv .venv-peers/$*
+	@.venv-peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 .venv-pywb/.ready: Makefile

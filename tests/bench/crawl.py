@@ -1,17 +1,18 @@
 """The crawl benchmark: station documents of the simulated night over loopback, politeness off, 16 connections.
 
-Server and client share the machine's cores. Ours archives every answer as it would at night; Scrapy writes the bodies
-to a JSON lines file. Run by `make bench`.
+Server and client share the machine's cores. Ours archives every answer as it would at night, Scrapy writes the bodies
+to a JSON lines file, aiohttp keeps nothing.
 """
 
 import asyncio
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+import httpx
 
 from extract.archive import Archive
 from extract.client import Client
@@ -22,8 +23,9 @@ from extract.simulator import Simulation
 
 CONNECTIONS = 16
 DOCUMENTS = 4_000
-RUNS = 3
 COMMAND = Path(sys.executable).with_name("realcount")
+PEERS = Path(__file__).parent / "peers"
+AIOHTTP = Path(__file__).parents[2] / ".venv-peers" / "aiohttp" / "bin" / "python"
 MORNING = "2024-11-28T10:05:00+07:00"  # the night is over: no document changes while it is asked for
 
 
@@ -52,49 +54,70 @@ def ours(addresses: list[str], directory: Path) -> float:
     return archived / (time.perf_counter() - started)
 
 
-def scrapys(addresses: list[str], directory: Path) -> float:
-    """Documents a second of Scrapy's process, less the time it takes to start and stop without work."""
+def peer(command: list[str], addresses: list[str], directory: Path) -> float:
+    """Documents a second of a peer's process, less the time it takes to start and stop without work."""
     directory.mkdir()
-    listed, bodies = directory / "addresses.txt", directory / "bodies.jsonl"
+    listed = directory / "addresses.txt"
 
     def seconds(some: list[str]) -> float:
         listed.write_text("\n".join(some), "utf-8")
-        bodies.unlink(missing_ok=True)
-        script = str(Path(__file__).with_name("scrapy_crawl.py"))
         started = time.perf_counter()
-        subprocess.run([sys.executable, script, str(listed), str(bodies), str(CONNECTIONS)], check=True)
+        subprocess.run([*command, str(listed), str(CONNECTIONS)], check=True, stdout=subprocess.DEVNULL, cwd=directory)
         return time.perf_counter() - started
 
     idle = seconds([])
-    busy = seconds(addresses)
-    if (written := sum(1 for _ in bodies.open())) != len(addresses):
+    return len(addresses) / (seconds(addresses) - idle)
+
+
+def scrapys(addresses: list[str], directory: Path) -> float:
+    """Scrapy, which writes the bodies to a JSON lines file."""
+    rate = peer([sys.executable, str(PEERS / "scrapy_crawl.py")], addresses, directory)
+    if (written := sum(1 for _ in (directory / "bodies.jsonl").open())) != len(addresses):
         raise SystemExit(f"Scrapy wrote {written} of {len(addresses)} documents")
-    return len(addresses) / (busy - idle)
+    return rate
 
 
-def main() -> None:
-    """Print both, and their ratio, measured in turn."""
+def aiohttps(addresses: list[str], directory: Path) -> float:
+    """aiohttp, which fetches and keeps nothing."""
+    return peer([str(AIOHTTP), str(PEERS / "aiohttp_crawl.py")], addresses, directory)
+
+
+def httpxs(addresses: list[str], _: Path) -> float:
+    """httpx, which our client is built on, as its documentation has it: one client, as many workers as connections."""
+
+    async def crawl() -> None:
+        waiting = iter(addresses)
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=CONNECTIONS), trust_env=False) as client:
+
+            async def fetch() -> None:
+                for address in waiting:
+                    (await client.get(address)).raise_for_status()
+
+            await asyncio.gather(*(fetch() for _ in range(CONNECTIONS)))
+
+    started = time.perf_counter()
+    asyncio.run(crawl())
+    return len(addresses) / (time.perf_counter() - started)
+
+
+CRAWLERS = {"realcount": ours, "Scrapy": scrapys, "httpx": httpxs, "aiohttp": aiohttps}
+
+
+def rates(runs: int) -> dict[str, list[float]]:
+    """Documents a second by crawler, measured in turn against one server."""
     command = [str(COMMAND), "serve-archive", "--simulated", "--at", MORNING, "--speed", "0", "--port", "0"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    measured: dict[str, list[float]] = {name: [] for name in CRAWLERS}
     try:
         assert server.stderr is not None
         lines = iter(server.stderr.readline, "")
         base_url = next(line.split()[-1] for line in lines if line.startswith("Serving at"))
         addresses = stations(base_url)
-        rates: dict[str, list[float]] = {"realcount": [], "Scrapy": []}
         with tempfile.TemporaryDirectory(prefix="realcount-bench-") as place:
-            for number in range(RUNS):
-                rates["realcount"].append(ours(addresses, Path(place) / f"ours-{number}"))
-                rates["Scrapy"].append(scrapys(addresses, Path(place) / f"scrapy-{number}"))
+            for number in range(runs):
+                for name, crawler in CRAWLERS.items():
+                    measured[name].append(crawler(addresses, Path(place) / f"{name}-{number}"))
     finally:
         server.terminate()
         server.wait()
-    medians = {name: statistics.median(measured) for name, measured in rates.items()}
-    print(f"\nCrawl of {DOCUMENTS:,} station documents, {CONNECTIONS} connections, medians of {RUNS} runs in turn\n")
-    print(f"realcount, fetch and archive   {medians['realcount']:>8,.0f} documents/s   limit 800 (aim 1,500)")
-    print(f"Scrapy, fetch and JSON lines   {medians['Scrapy']:>8,.0f} documents/s   ", end="")
-    print(f"realcount is {medians['realcount'] / medians['Scrapy']:.1f} times as fast")
-
-
-if __name__ == "__main__":
-    main()
+    return measured

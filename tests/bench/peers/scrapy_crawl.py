@@ -1,6 +1,6 @@
-"""The peer in the crawl benchmark: Scrapy asks for the addresses in a file and writes every body to another.
+"""The peer Scrapy: asks for the addresses in a file and writes every body to bodies.jsonl.
 
-python scrapy_crawl.py ADDRESSES BODIES CONNECTIONS
+python scrapy_crawl.py ADDRESSES CONNECTIONS
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 import scrapy
 from scrapy.crawler import CrawlerProcess
 
-ADDRESSES, BODIES, CONNECTIONS = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+ADDRESSES, CONNECTIONS = Path(sys.argv[1]), int(sys.argv[2])
 
 
 class Stations(scrapy.Spider):
@@ -31,7 +31,7 @@ process = CrawlerProcess(
     {
         "CONCURRENT_REQUESTS": CONNECTIONS,
         "CONCURRENT_REQUESTS_PER_DOMAIN": CONNECTIONS,
-        "FEEDS": {BODIES: {"format": "jsonlines"}},
+        "FEEDS": {"bodies.jsonl": {"format": "jsonlines", "overwrite": True}},
         "LOG_ENABLED": False,
         "ROBOTSTXT_OBEY": False,
         "TELNETCONSOLE_ENABLED": False,
