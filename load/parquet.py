@@ -8,12 +8,15 @@ before the current one stays.
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from extract.errors import UsageError
 from warehouse.connection import copying
 from warehouse.datapackage import FILE, NAME
 from warehouse.export import choose, refusals, write_set
+
+_GONE = ".gone"
 
 
 def publish_parquet(published: Path, place: Path) -> bool:
@@ -43,6 +46,8 @@ def publish_parquet(published: Path, place: Path) -> bool:
             raise
     sets = (path for path in place.parent.glob(f".{place.name}.*") if path.suffix[1:].isdecimal())
     _remove(path for path in sets if path not in (fresh, current))
+    for leftover in place.parent.glob(f".{place.name}.*{_GONE}"):  # of a run that was killed here
+        shutil.rmtree(leftover, ignore_errors=True)
     return True
 
 
@@ -59,6 +64,12 @@ def _make_way(place: Path) -> None:
 
 
 def _remove(sets: Iterable[Path]) -> None:
-    """What cannot be removed now is removed by a later call."""
+    """Remove sets, each in one step: who still reads there finds all of it or nothing, never the half that is left.
+
+    What cannot be removed now is removed by a later call.
+    """
     for path in sets:
-        shutil.rmtree(path, ignore_errors=True)
+        gone = path.with_suffix(f"{path.suffix}{_GONE}")
+        with suppress(OSError):
+            path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)

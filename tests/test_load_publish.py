@@ -336,6 +336,25 @@ def test_a_directory_of_somebody_else_s_is_left_alone(history: History, tmp_path
     assert [path.name for path in (tmp_path / "parquet").iterdir()] == ["mine.txt"]
 
 
+def test_an_old_set_loses_its_name_before_its_files(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, removed = shutil.rmtree, []
+
+    def watched(path: Path, **options: Any) -> None:
+        if Path(path).exists() and Path(path).parent == tmp_path:
+            removed.append(Path(path).name)
+        remove(path, **options)
+
+    published(history)
+    oldest = (tmp_path / "parquet").readlink().name
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    for minute in range(2):
+        history.seen(f"03:0{minute}:00", count("31", f"03:0{minute}:00", figures({A: 100 + minute}, 4)))
+        published(history)
+    assert removed == [f"{oldest}.gone"]
+
+
 def test_a_set_that_was_copied_without_links_makes_way_for_the_next(history: History, tmp_path: Path) -> None:
     published(history)
     place, copied = tmp_path / "parquet", tmp_path / "copied"
