@@ -1,6 +1,5 @@
 """Run manifests: what each run asked and got, chained by digest so that none can be changed or left out."""
 
-import os
 import re
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from extract.capture import digest_of
-from extract.errors import ArchiveError, StorageError
+from extract.errors import ArchiveError
 
 Outcome = Literal["complete", "failed", "interrupted"]
 
@@ -103,22 +102,3 @@ def read_manifest(path: Path) -> Manifest:
             f"{path}: not a manifest ({error}); restore it from a copy of the archive; without one, move it away: "
             "the next run records its segment again"
         ) from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Put a file in place in one step: it is there whole or not at all, also after a power loss."""
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        draft.unlink(missing_ok=True)  # what lies there may be a link to another place, if the archive was a stranger's
-        with draft.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)  # the new name, too, must survive a power loss
-        finally:
-            os.close(directory)
-    except OSError as error:
-        raise StorageError(path, error.strerror or str(error)) from error

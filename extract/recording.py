@@ -1,7 +1,5 @@
 """Writing to the archive: one run at a time, safe against being killed at any byte."""
 
-import fcntl
-import os
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,8 +11,9 @@ import msgspec
 
 from extract.archive import Archive, blaming
 from extract.capture import Capture, digest_of
-from extract.errors import ArchiveError, BusyError, StorageError
-from extract.manifests import Manifest, OpenRun, Outcome, Segment, write_whole
+from extract.errors import ArchiveError
+from extract.files import alone, refusals, write_whole
+from extract.manifests import Manifest, OpenRun, Outcome, Segment
 from extract.merkle import leaf, root
 from extract.segments import SUFFIX, SegmentWriter, frames
 
@@ -104,21 +103,12 @@ def record(
 
 @contextmanager
 def _lock(archive: Archive) -> Iterator[None]:
-    """One writer at a time; the kernel frees the lock when its process dies, however it dies."""
-    try:
+    """One writer at a time, in an archive that has its directories."""
+    with refusals(archive.directory):
         archive.segments_directory.mkdir(parents=True, exist_ok=True)
         archive.manifests_directory.mkdir(exist_ok=True)
-        descriptor = os.open(archive.directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    except OSError as error:
-        raise StorageError(archive.directory, error.strerror or str(error)) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError(archive.directory, "the archive") from error
+    with alone(archive.directory / ".lock", "the archive", archive.directory):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def recover(archive: Archive, clock: Clock) -> None:

@@ -22,7 +22,8 @@ from extract.evidence import (
     find_capture,
     is_body_with,
 )
-from extract.manifests import Manifest, write_whole
+from extract.files import write_whole
+from extract.manifests import Manifest
 from extract.verification import chain
 from flows.settings import Settings
 from transform.model import Document, Tally

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from extract.endpoints import Level
-from extract.errors import StorageError
+from extract.files import write_whole
 from flows.output import say
 from flows.replay import now
 from flows.settings import Here, Settings
@@ -63,13 +63,7 @@ def write_report(
     Raises RegionError and UsageError for what cannot be shown, StorageError if the disk refuses.
     """
     page = rendered(settings, written_at, region, depth, language).encode()
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        draft.write_bytes(page)
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise StorageError(path, error.strerror or str(error)) from error
+    write_whole(path, page)
     return len(page)
 
 

@@ -1,7 +1,6 @@
 """Schedules on one machine: Prefect's server where there is none, and one process that runs what comes due."""
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
@@ -18,7 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from extract.errors import BusyError, RealcountError, StorageError
+from extract.errors import RealcountError
+from extract.files import alone
 from flows.crawling import Crawl
 from flows.environment import DEFAULTS
 from flows.output import say
@@ -114,29 +114,17 @@ def server(home: Path) -> Iterator[bool]:
     home = Path(os.environ.get("PREFECT_HOME", home)).resolve()
     port = _free_port()
     address = f"http://127.0.0.1:{port}"
-    with _only_one(home), _environment(PREFECT_HOME=str(home), PREFECT_API_URL=f"{address}/api"):
+    # two servers on one database would both schedule
+    with (
+        alone(home / ".lock", "Prefect's database in", home),
+        _environment(PREFECT_HOME=str(home), PREFECT_API_URL=f"{address}/api"),
+    ):
         say("Starting Prefect's embedded server; the first time this takes up to 20 seconds…")
         with _process(home / "server.log", "server", "start", "--host", "127.0.0.1", "--port", str(port)) as process:
             _wait_until_up(process, f"{address}/api", home / "server.log")
             say(f"Prefect: {address}")
             yield True
             _send_what_waits()
-
-
-@contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    """Two servers on one database would both schedule. The kernel frees the lock when its process dies."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = (home / ".lock").open("wb")
-    except OSError as error:
-        raise StorageError(home, error.strerror or str(error)) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError(home, "Prefect's database in") from error
-        yield
 
 
 @contextmanager

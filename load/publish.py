@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from extract.errors import StorageError
+from extract.files import whole
 
 
 def publish(database: Path, published: Path) -> bool:
@@ -18,15 +18,10 @@ def publish(database: Path, published: Path) -> bool:
         shown = published.stat()  # its time is given below; clocks may be set back, and what a copy lost is put back
         if (shown.st_mtime_ns, shown.st_size) == (state.st_mtime_ns, state.st_size):
             return False
-    draft = published.with_name(f".{published.name}.part")
-    try:
+    with whole(published) as draft:
         with database.open("rb") as source, draft.open("wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
             target.flush()
             os.fsync(target.fileno())
         os.utime(draft, ns=(state.st_atime_ns, state.st_mtime_ns))
-        draft.replace(published)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise StorageError(published, error.strerror or str(error)) from error
     return True

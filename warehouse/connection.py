@@ -4,15 +4,14 @@ While a writer has a DuckDB file open no other process can even read it. So the 
 seconds, and readers get a copy that is replaced in one step after every load.
 """
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from extract import files
 from extract.errors import BusyError, QueryError, StorageError, WarehouseError
 
 WRITER_FILE = "warehouse.duckdb"
@@ -24,26 +23,13 @@ _TIME_ZONE = "Asia/Jakarta"  # moments are shown as KPU shows them
 _SPILL = "2GB"  # what a query may put on the disk while it runs; else it would be all the room the archive needs
 
 
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
+def alone(path: Path) -> AbstractContextManager[None]:
     """Nobody else loads, publishes or rebuilds this database meanwhile: the file itself is closed in between, when
-    a copy is made of it. The kernel frees the lock when its process dies.
+    a copy is made of it.
 
     Raises BusyError if another process does, StorageError if the disk refuses.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    except OSError as error:
-        raise StorageError(path.parent, error.strerror or str(error)) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError(path, "the database") from error
-        yield
-    finally:
-        os.close(descriptor)
+    return files.alone(path.with_name(f".{path.name}.lock"), "the database", path)
 
 
 def forget_log(path: Path) -> None:
@@ -59,12 +45,10 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises BusyError if another process has it open, WarehouseError if it is no DuckDB file,
     StorageError if the disk refuses.
     """
-    try:
+    with files.refusals(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             _create(path)
-    except OSError as error:
-        raise StorageError(path.parent, error.strerror or str(error)) from error
     connection = _open(path, storage_compatibility_version=_STORAGE)
     try:
         with _explained(path):

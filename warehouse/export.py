@@ -10,6 +10,7 @@ from typing import Literal
 
 import duckdb
 
+from extract import files
 from extract.endpoints import WIB
 from extract.errors import StorageError, UsageError
 from warehouse import queries
@@ -115,23 +116,18 @@ def draft_file(place: Path, *, force: bool) -> Iterator[Path]:
     if place.is_dir():
         raise UsageError(f"{str(place)!r} is a directory; name a file")
     _expect_free([place], force)
-    draft = place.with_name(f".{place.name}.part")
     with refusals(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with files.whole(place) as draft:
             yield draft
-            draft.replace(place)
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def refusals(place: Path) -> Iterator[None]:
-    """What a disk refuses as StorageError, whoever met it."""
+    """What a disk refuses as StorageError, whether we or DuckDB met it."""
     try:
-        yield
-    except OSError as error:
-        raise StorageError(place, error.strerror or str(error)) from error
+        with files.refusals(place):
+            yield
     except duckdb.IOException as error:
         raise StorageError(place, " ".join(str(error).split())) from error
 

@@ -39,7 +39,7 @@ def query(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str,
     try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as error:
-        raise QueryError(" ".join(str(error).split())) from error
+        raise refusal(error) from error
     kinds = [_kind(statement) for statement in statements]
     others = [kind for kind in kinds if kind not in _QUESTIONS]
     if len(kinds) - len(others) != 1 or any(kind != _KIND.CREATE for kind in others):
