@@ -1,7 +1,7 @@
 """Handing the database's views to other programs: files of CSV or Parquet, and election reports by NIST's standard."""
 
 import sys
-from datetime import datetime
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +15,22 @@ from flows.output import escaped, say
 from flows.replay import now
 from flows.settings import Here, Moment, Settings, in_wib
 
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What goes into the files of a set."""
+
+    view: list[str] | None = None
+    """Only this view; may be given several times. Without it all, or for a single file: results."""
+
+    at: Moment | None = None
+    """As of this moment of KPU's clock: results, findings, and histories up to it."""
+
+    force: bool = False
+    """Replace files that are there."""
+
+
 export = App(name="export", help="Write views as CSV or Parquet files, or a report by NIST SP 1500-100.")
 
 
@@ -23,9 +39,7 @@ def csv(
     place: Path,
     /,
     *,
-    view: list[str] | None = None,
-    at: Moment | None = None,
-    force: bool = False,
+    chosen: Chosen = Chosen(),
     settings: Here,
 ) -> int:
     """Write views as CSV (UTF-8, RFC 4180). Text that a spreadsheet would run as a formula gets an apostrophe.
@@ -34,14 +48,8 @@ def csv(
     ----------
     place
         A directory: one file a view, with datapackage.json. Or a file whose name ends in .csv: one view.
-    view
-        Only this view; may be given several times. Without it all, or for a file: results.
-    at
-        As of this moment of KPU's clock: results, findings, and histories up to it.
-    force
-        Replace files that are there.
     """
-    return _write(settings, place, "csv", view, at, force)
+    return _write(settings, place, "csv", chosen)
 
 
 @export.command
@@ -49,25 +57,17 @@ def parquet(
     place: Path,
     /,
     *,
-    view: list[str] | None = None,
-    at: Moment | None = None,
-    force: bool = False,
+    chosen: Chosen = Chosen(),
     settings: Here,
 ) -> int:
-    """Write views as Parquet (Zstandard). Loads put the same files beside the database, see --parquet.
+    """Write views as Parquet (Snappy). Loads put the same files beside the database, see --parquet.
 
     Parameters
     ----------
     place
         A directory: one file a view, with datapackage.json.
-    view
-        Only this view; may be given several times. Without it all.
-    at
-        As of this moment of KPU's clock: results, findings, and histories up to it.
-    force
-        Replace files that are there.
     """
-    return _write(settings, place, "parquet", view, at, force)
+    return _write(settings, place, "parquet", chosen)
 
 
 @export.command
@@ -121,25 +121,22 @@ def nist(
     return 0
 
 
-def _write(
-    settings: Settings, place: Path, form: Literal["csv", "parquet"], wanted: list[str] | None, at: datetime | None,
-    force: bool,
-) -> int:  # fmt: skip
+def _write(settings: Settings, place: Path, form: Literal["csv", "parquet"], asked: Chosen) -> int:
     """A directory with a file a view, or one CSV file."""
     from warehouse.connection import copying
     from warehouse.export import choose, draft_directory, draft_file, write_csv, write_set
 
     is_file = form == "csv" and place.suffix == ".csv"
-    if is_file and len(wanted or ["results"]) > 1:
+    if is_file and len(asked.view or ["results"]) > 1:
         raise UsageError(f"{str(place)!r} is one file and takes one view; name a directory for several")
-    at = in_wib(at)
+    at = in_wib(asked.at)
     with copying(settings.published) as connection:
-        chosen = choose(connection, wanted or (["results"] if is_file else None), at)
+        chosen = choose(connection, asked.view or (["results"] if is_file else None), at)
         if is_file:
-            with draft_file(place, force=force) as draft:
+            with draft_file(place, force=asked.force) as draft:
                 rows = write_csv(connection, chosen[0], draft, at)
         else:
-            with draft_directory(place, [f"{view.name}.{form}" for view in chosen], force=force) as draft:
+            with draft_directory(place, [f"{view.name}.{form}" for view in chosen], force=asked.force) as draft:
                 rows = sum(file.rows for file in write_set(connection, draft, form, chosen, at))
     say(f"Wrote {', '.join(view.name for view in chosen)} to {place}: {rows:,} rows.")
     return 0

@@ -152,7 +152,7 @@ def _write_parquet(connection: duckdb.DuckDBPyConnection, view: View, path: Path
     if at is None:  # after every load: a relation would understand the view twice
         connection.execute(queries.text("copy_view"), {"view": view.name, "file": str(path)})
     else:
-        _rows(connection, view, at).write_parquet(str(path), compression="zstd")
+        _rows(connection, view, at).write_parquet(str(path), compression="snappy")
         connection.execute(queries.text("parquet_rows"), {"file": str(path)})
     ((rows,),) = connection.fetchall()
     return int(rows)
