@@ -273,5 +273,5 @@ def _signed(margin: int | None) -> str:
 
 def _mark_simulated(connection: Any) -> None:
     """Nobody may take a rehearsal for a count."""
-    if queries.ask(connection, "status").records()[0]["is_simulated"]:
+    if queries.ask(connection, "is_simulated").records()[0]["is_simulated"]:
         print(SIMULATED)
