@@ -15,6 +15,7 @@ from io import StringIO
 from pathlib import Path
 
 import duckdb
+from commands import CLEAN, COMMAND
 from conftest import REAL
 from sql_surface import page, surface_table, table
 
@@ -27,7 +28,6 @@ from warehouse.migrate import migrate
 
 ROOT = Path(__file__).parents[1]
 README, SQL, COOKBOOK = ROOT / "README.md", ROOT / "docs" / "sql.md", ROOT / "docs" / "cookbook.md"
-COMMAND = Path(sys.executable).with_name("realcount")
 REAL_DATABASES = {"november": "pilkada-scrap.bundle", "february": "pemilu2024"}
 """Chapters of the cookbook on what KPU really served, and where it lies: they stay as they are where it does not."""
 
@@ -110,11 +110,10 @@ def _queried(question: str, directory: Path) -> str:
 
 
 def _printed(command: list[str], directory: Path) -> str:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REALCOUNT_")}
     ran = subprocess.run(
         command,
         cwd=directory,
-        env={**clean, "PATH": f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"},
+        env={**CLEAN, "PATH": f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

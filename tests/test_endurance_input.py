@@ -21,6 +21,7 @@ import msgspec
 import pytest
 import test_transform_pages as pages
 from answers import A, B, count, figures, listed, pairs
+from commands import COMMAND
 from conftest import Ticking
 from histories import History
 from kpu_bodies import EVERY_SHAPE, captured, november
@@ -52,7 +53,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-COMMAND = Path(sys.executable).with_name("realcount")
 NIGHT = datetime(2024, 11, 28, 3, tzinfo=UTC)
 
 TIMES = int(os.environ.get("REALCOUNT_FUZZ", "1"))  # `make soak` asks for more

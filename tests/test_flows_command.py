@@ -2,40 +2,25 @@
 
 import csv
 import json
-import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
+import commands
 import duckdb
 import pytest
+from commands import COMMAND, Run
 
-COMMAND = Path(sys.executable).with_name("realcount")
 NIGHT = ("replay", "simulated", "--seed", "7", "--depth", "regency", "--withdrawal")
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def realcount(tmp_path: Path) -> Run:
     """The command in an empty directory, with nothing set but what the test sets."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REALCOUNT_")}
-
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(COMMAND), *arguments],
-            cwd=tmp_path,
-            env=clean | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-
-    return run
+    return partial(commands.realcount, cwd=tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,8 @@
 """The stand-in as a command: what it serves, at which time, with which faults."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -12,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from commands import CLEAN, COMMAND, realcount
 
-COMMAND = Path(sys.executable).with_name("realcount")
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("REALCOUNT_")}
 Ask = Callable[[str], tuple[int, bytes]]
 
 
@@ -22,7 +19,7 @@ Ask = Callable[[str], tuple[int, bytes]]
 def stand_in(*options: str, data: Path) -> Iterator[Ask]:
     """The command `serve-archive` on a free port of loopback; it must stop in good order when told."""
     command = [str(COMMAND), "--data-dir", str(data), "serve-archive", "--port", "0", *options]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=CLEAN)
     assert process.stderr
     base_url = next(line.split()[-1] for line in process.stderr if line.startswith("Serving at http://127.0.0.1:"))
 
@@ -51,8 +48,7 @@ def test_it_serves_the_simulated_night_as_of_a_moment(tmp_path: Path) -> None:
 
 
 def test_it_serves_what_an_archive_holds_and_no_more(tmp_path: Path) -> None:
-    replay = [str(COMMAND), "--data-dir", str(tmp_path), "replay", "simulated", "--depth", "regency"]
-    subprocess.run(replay, check=True, capture_output=True, env=ENVIRONMENT)
+    realcount("--data-dir", tmp_path, "replay", "simulated", "--depth", "regency").check_returncode()
     with stand_in("--at", "2024-11-27T18:00", "--speed", "0", data=tmp_path) as ask:
         status, body = ask("/pilkada/hhcw/pkwkp/31/3171.json")
         assert (status, json.loads(body)["mode"]) == (200, "hhcw")
@@ -70,15 +66,13 @@ def test_it_follows_a_plan_of_faults(tmp_path: Path) -> None:
 def test_a_plan_of_faults_that_is_none_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     plan = tmp_path / "plan.json"
     plan.write_text(content)
-    command = [str(COMMAND), "--data-dir", str(tmp_path), "serve-archive", "--simulated", "--fault-plan", str(plan)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=20)
+    answer = realcount("--data-dir", tmp_path, "serve-archive", "--simulated", "--fault-plan", plan, timeout=20)
     assert answer.returncode == 2
     assert answer.stderr.splitlines()[-1].startswith("realcount: ")
     assert "Traceback" not in answer.stderr
 
 
 def test_an_empty_archive_has_nothing_to_serve(tmp_path: Path) -> None:
-    command = [str(COMMAND), "--data-dir", str(tmp_path), "serve-archive"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=20)
+    answer = realcount("--data-dir", tmp_path, "serve-archive", timeout=20)
     assert answer.returncode == 2
     assert "holds no captures to serve" in answer.stderr

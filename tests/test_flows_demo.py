@@ -1,31 +1,27 @@
 """The demonstration, as a stranger meets it: `realcount demo` in an empty directory."""
 
 import json
-import os
 import re
 import shlex
 import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
+from commands import Answer
 
 from extract.endpoints import WIB
 from extract.simulator import Simulation
 from flows.demo import MOMENTS, NIGHT
 
-COMMAND = Path(sys.executable).with_name("realcount")
 BEFORE_THE_WITHDRAWAL = datetime(2024, 11, 28, 10, 31, tzinfo=WIB)
 CYCLE = re.compile(r"2[78] Nov \d\d:\d\d WIB +([\d,]+) of 14,835 .* +(\d+) +(\d+)   PRAMONO ANUNG, [\d.]+ %")
 
 
-def realcount(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command in a directory, with nothing set."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("REALCOUNT_", "PREFECT_"))}
-    command = [str(COMMAND), *arguments]
-    return subprocess.run(command, cwd=directory, env=clean, capture_output=True, text=True, check=False, timeout=180)
+def realcount(directory: Path, *arguments: str) -> Answer:
+    return commands.realcount(*arguments, cwd=directory, timeout=180)
 
 
 @pytest.fixture(scope="module")

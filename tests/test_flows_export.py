@@ -5,24 +5,22 @@ import json
 import os
 import pty
 import subprocess
-import sys
-from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
+import commands
 import duckdb
 import pytest
 from answers import A, B, count, figures, listed, pairs
+from commands import CLEAN, COMMAND, Run
 from election_reports import breaches
 from histories import History
 
 from flows.output import printable
 
-COMMAND = Path(sys.executable).with_name("realcount")
 HOSTILE = '=HYPERLINK("http://127.0.0.1")\x1b[31m\u202eEVIL\x9b<img src=x onerror=alert(1)>\''
 STEERING = ("\x1b", "\u202e", "\x9b")
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def realcount(place: Path, tmp_path: Path) -> Run:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REALCOUNT_")}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        asked = [str(COMMAND), "--data-dir", str(place), *arguments]
-        return subprocess.run(asked, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False, timeout=60)
-
-    return run
+    return partial(commands.realcount, "--data-dir", place, cwd=tmp_path)
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -262,14 +254,13 @@ def _without_styles(shown: str) -> str:
 
 
 def test_parquet_files_lie_beside_the_database_or_elsewhere_or_nowhere(tmp_path: Path) -> None:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REALCOUNT_")}
     night = [str(COMMAND), "replay", "simulated", "--seed", "7", "--depth", "regency"]
     for directory, choice in (
         ("beside", {}),
         ("elsewhere", {"REALCOUNT_PARQUET": "published"}),
         ("nowhere", {"REALCOUNT_PARQUET": "off"}),
     ):
-        environment = clean | choice | {"REALCOUNT_DATA_DIR": directory}
+        environment = CLEAN | choice | {"REALCOUNT_DATA_DIR": directory}
         subprocess.run(night, cwd=tmp_path, env=environment, capture_output=True, check=True)
     places = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.glob("**/parquet/results.parquet")}
     assert places == {"beside/parquet"}

@@ -4,13 +4,13 @@ import os
 import random
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
+from commands import COMMAND, Answer
 from conftest import REAL
 
-COMMAND = Path(sys.executable).with_name("realcount")
 KILLS = 10
 
 
@@ -27,10 +27,8 @@ def sources() -> list[object]:
     ]
 
 
-def realcount(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(COMMAND), "--data-dir", str(data), *arguments], capture_output=True, text=True, check=False, timeout=60
-    )
+def realcount(data: Path, *arguments: str) -> Answer:
+    return commands.realcount("--data-dir", data, *arguments)
 
 
 @pytest.mark.parametrize("command", sources())

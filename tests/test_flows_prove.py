@@ -1,17 +1,15 @@
 """A number in the results can be proved to the bytes it came from, and is not when anything speaks against it."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import commands
 import msgspec
 import pytest
 from answers import PAIRS, A, B, count, figures, pairs, taken, wib
+from commands import Answer, Run
 from conftest import Ticking
 
 from extract.bundle import check
@@ -22,10 +20,7 @@ from flows.proving import Evidence, prove
 from flows.replay import bring_up_to_date, replay_folder, replay_git
 from flows.settings import Settings
 
-COMMAND = Path(sys.executable).with_name("realcount")
 MORNING = datetime(2024, 11, 28, 3, 0, 0, tzinfo=UTC)
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def archived(settings: Settings, clock: Ticking, *captures: Capture) -> None:
@@ -63,11 +58,8 @@ def spoilt(told: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def realcount(tmp_path: Path) -> Run:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REALCOUNT_")}
-
-    def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [str(COMMAND), "--data-dir", str(settings.data_dir), *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False, timeout=60)
+    def run(settings: Settings, *arguments: str) -> Answer:
+        return commands.realcount("--data-dir", settings.data_dir, *arguments, cwd=tmp_path)
 
     return run
 

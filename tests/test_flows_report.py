@@ -3,13 +3,14 @@
 import asyncio
 import resource
 import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 
+import commands
 import pytest
 from answers import A, count, figures, pairs, taken, wib
 from bs4 import BeautifulSoup
+from commands import COMMAND, Answer
 from conftest import Ticking
 
 from extract.endpoints import WIB
@@ -26,7 +27,6 @@ from flows.reporting import write_report
 from flows.settings import Settings
 from flows.summary import markdown
 
-COMMAND = Path(sys.executable).with_name("realcount")
 EVENING = datetime(2024, 11, 27, 19, 0, 20, tzinfo=WIB)
 HOSTILE = "<img src=x onerror=alert(1)> [x](javascript:alert(2)) | `code` \u202etfel\x1b[31m"
 
@@ -39,9 +39,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
-def realcount(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(COMMAND), "--data-dir", str(settings.data_dir), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+def realcount(settings: Settings, *arguments: str) -> Answer:
+    return commands.realcount("--data-dir", settings.data_dir, *arguments)
 
 
 def title(path: Path) -> str:

@@ -2,14 +2,14 @@
 
 import csv
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
+import commands
 import pytest
+from commands import COMMAND, Run
 from warc_files import exported, is_sound, warcios_own
 from wayback_stand_in import Answer, Held, WaybackStandIn
 
@@ -20,30 +20,14 @@ from flows.web_archives import manners, replay_wayback
 from warehouse import queries
 from warehouse.connection import reading
 
-COMMAND = Path(sys.executable).with_name("realcount")
 NIGHT = ("replay", "simulated", "--seed", "7", "--depth", "regency", "--withdrawal")
 SPAN = ("--from", "2024-11-01", "--to", "2024-12-31")
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def realcount(tmp_path: Path) -> Run:
     """The command in an empty directory, with nothing set but what the test sets."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REALCOUNT_")}
-
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(COMMAND), *arguments],
-            cwd=tmp_path,
-            env=clean | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-
-    return run
+    return partial(commands.realcount, cwd=tmp_path)
 
 
 @pytest.fixture(scope="module")

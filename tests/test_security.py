@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from answers import A, B, count, figures, taken, wib
+from commands import COMMAND, realcount
 from conftest import Ticking
 
 from extract import errors, segments
@@ -41,7 +41,6 @@ from flows.summary import escaped
 from transform.normalise import read
 
 ROOT = Path(__file__).parents[1]
-COMMAND = Path(sys.executable).with_name("realcount")
 NIGHT = datetime(2024, 11, 28, 3, 0, 0, tzinfo=UTC)
 SECRET = "hunter2"
 SOURCES = [
@@ -250,9 +249,7 @@ def test_a_capture_with_hostile_names_is_data_all_the_way(tmp_path: Path) -> Non
             (evil, "'); DELETE FROM core.tally; --")
         ]
         assert len(list(queries.query(connection, "FROM results").rows)) == 2
-    answer = subprocess.run(
-        [str(COMMAND), "--data-dir", str(tmp_path), "prove", "31"], capture_output=True, text=True, check=False
-    )
+    answer = realcount("--data-dir", tmp_path, "prove", "31")
     assert answer.returncode == 0
     assert answer.stdout.replace("\n", "").isprintable()
 
@@ -336,8 +333,7 @@ def test_a_base_url_with_a_secret_in_it_is_refused_and_not_repeated(base_url: st
 @pytest.mark.parametrize("command", ["poll", "follow", "serve"])
 def test_a_command_that_is_given_one_stores_nothing_and_repeats_nothing(tmp_path: Path, command: str) -> None:
     base_url = f"http://user:{SECRET}@127.0.0.1:9"
-    asked = [str(COMMAND), "--data-dir", str(tmp_path / "data"), command, "--base-url", base_url]
-    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+    answer = realcount("--data-dir", tmp_path / "data", command, "--base-url", base_url)
     assert answer.returncode == 2
     assert "leave it out" in answer.stderr
     assert SECRET not in answer.stdout + answer.stderr
@@ -361,10 +357,7 @@ def test_nothing_of_the_environment_gets_into_logs_manifests_or_database(tmp_pat
         ("archive", "list", "--format", "json"),
         ("sql", "FROM runs", "--format", "json"),
     ):
-        answer = subprocess.run(
-            [str(COMMAND), "--data-dir", str(data), *arguments],
-            capture_output=True, text=True, check=False, env={**os.environ, **secrets},
-        )  # fmt: skip
+        answer = realcount("--data-dir", data, *arguments, **secrets)
         said += answer.stdout + answer.stderr
     assert "git" in said
     assert SECRET not in said
