@@ -15,6 +15,7 @@ from extract.answers import Validators
 from extract.endpoints import LEVELS, NATIONAL, ContestType, ElectionId, Endpoint, Level, level_of, parent_of
 from extract.errors import UsageError
 from extract.provinces import provinces
+from flows.shards import Shard
 from transform.model import Document
 
 ORDER: tuple[Level, ...] = tuple(LEVELS.values())
@@ -27,7 +28,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class Scope(msgspec.Struct, frozen=True):
     """What a crawl is about: contest types, the regions to begin at (else every province of the contest), the finest
     level whose own documents are asked for, the share of the oldest documents asked again each cycle, and the most
-    documents asked for in a cycle (0: any number)."""
+    documents asked for in a cycle (0: any number). With a shard, only its share of all that."""
 
     election: ElectionId = "pilkada-2024"
     contest_types: tuple[ContestType, ...] = ("pkwkp",)
@@ -35,6 +36,7 @@ class Scope(msgspec.Struct, frozen=True):
     depth: Level = "district"
     reask_share: float = 0.02
     budget: int = 0
+    shard: str | None = None
 
     def __post_init__(self) -> None:
         for root in self.roots:
@@ -53,6 +55,8 @@ class Scope(msgspec.Struct, frozen=True):
     def covers(self, endpoint: Endpoint) -> bool:
         """Whether a document is of this crawl: a database may hold others, from another crawl or a replay."""
         region = endpoint.region
+        if self.shard and Shard.of(endpoint).name != self.shard:
+            return False
         return region == NATIONAL or any(
             region.startswith(root) or (endpoint.document == "wilayah" and root.startswith(region))
             for root in self.roots or provinces(endpoint.contest_type)
@@ -178,10 +182,12 @@ class Plan:
                     for root in roots
                 ),
             ]
-            yield from (one for one in lists if level_of(one.region) == level and self._is_missing(one))
+            here = [one for one in lists if level_of(one.region) == level and self.scope.covers(one)]
+            yield from (one for one in here if self._is_missing(one))
             for region in roots:
                 root = Endpoint(self.scope.election, "hhcw", contest_type, region)
-                if level_of(region) == level and (self._state(root).validators or self._is_due(self._state(root))):
+                is_here = level_of(region) == level and self.scope.covers(root)
+                if is_here and (self._state(root).validators or self._is_due(self._state(root))):
                     yield root
 
     def _stale(self, level: Level) -> Iterator[Endpoint]:
