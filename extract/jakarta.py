@@ -60,7 +60,7 @@ class District(msgspec.Struct, frozen=True):
 def tree() -> dict[str, Region]:
     """Jakarta by code, in order of codes, from the country down to its 14,835 stations."""
     names = {NATIONAL: "INDONESIA", "31": "DKI JAKARTA"}
-    for row in _figures("dki-kelurahan.csv"):
+    for row in figures("dki-kelurahan.csv"):
         names |= {row[f"{level}_code"]: row[f"{level}_name"] for level in ("kab", "kec", "kel")}
         special = int(row["special_tps"])
         regular = int(row["tps"]) - special
@@ -87,7 +87,7 @@ def districts() -> tuple[District, ...]:
             (int(row["1000023"]), int(row["1000024"]), int(row["1000025"])),
             int(row["tps_total"]) - int(row["tps_reported"]),
         )
-        for row in _figures("dki-kecamatan-votes.csv")
+        for row in figures("dki-kecamatan-votes.csv")
     )
 
 
@@ -102,5 +102,6 @@ def is_special(station: str) -> bool:
     return int(station[-3:]) >= SPECIAL
 
 
-def _figures(name: str) -> Iterator[dict[str, str]]:
+def figures(name: str) -> Iterator[dict[str, str]]:
+    """The rows of a table of figures."""
     return csv.DictReader(files("extract").joinpath("figures", name).read_text("utf-8").splitlines())

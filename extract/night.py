@@ -103,13 +103,17 @@ def reports(night: Night) -> dict[str, tuple[Report, ...]]:
 
 
 def form(night: Night, code: str, report: Report) -> dict[str, int]:
-    """The administration part of a station's form, KPU's 18 keys; `j` = `l` (men) + `p` (women)."""
-    rng = _stream(night, f"form:{code}")
+    """The administration part of a station's form."""
     _, _, registered, stations = OFFICIAL[code[:4]]
-    voters = report.valid + report.invalid
+    return filled(_stream(night, f"form:{code}"), registered / stations, report.valid, report.invalid)
+
+
+def filled(rng: Random, registered: float, valid: int, invalid: int) -> dict[str, int]:
+    """A form with KPU's 18 keys, where stations have so many registered voters; `j` = `l` (men) + `p` (women)."""
+    voters = valid + invalid
     moved_in, with_card = rng.randint(0, 6), rng.randint(0, 12)  # voters not on the station's list: a handful
     from_list = voters - moved_in - with_card
-    listed = max(round(registered / stations * rng.uniform(0.88, 1.06)), math.ceil(voters / RESERVE), from_list)
+    listed = max(round(registered * rng.uniform(0.88, 1.06)), math.ceil(voters / RESERVE), from_list)
     listed = min(listed, CAPACITY)
     men = [round(people * rng.uniform(0.42, 0.54)) for people in (from_list, moved_in, with_card, listed - from_list)]
     both = {
@@ -119,7 +123,7 @@ def form(night: Night, code: str, report: Report) -> dict[str, int]:
         "pengguna_non_dpt": (with_card, men[2]),
         "pengguna_total": (voters, sum(men[:3])),
     }
-    keys = {"suara_sah": report.valid, "suara_tidak_sah": report.invalid, "suara_total": voters}
+    keys = {"suara_sah": valid, "suara_tidak_sah": invalid, "suara_total": voters}
     for name, (everyone, male) in both.items():
         keys |= {f"{name}_j": everyone, f"{name}_l": male, f"{name}_p": everyone - male}
     return {key: keys[key] for key in sorted(keys, key=lambda key: (len(key), key))}  # KPU's order, by length

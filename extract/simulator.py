@@ -9,10 +9,11 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
+from extract.bodies import Body, figures, listed, region, station
 from extract.capture import Capture, capture
 from extract.endpoints import LEVELS, NATIONAL, DocumentKind, Endpoint, level_of
 from extract.jakarta import PAIRS, SEEDED, Votes, tree
@@ -100,7 +101,8 @@ class Simulation:
             case "paslon":
                 return msgspec.json.encode({"31": PAIRS})
             case "wilayah" if tree()[code].children:
-                return msgspec.json.encode(_listed(tree()[code].children))
+                below = tree()[code].children
+                return msgspec.json.encode(listed((tree()[unit].name, unit, tree()[unit].number) for unit in below))
             case "hhcw" if code != NATIONAL and at >= SEEDED:
                 cycle = bisect_right(self.publications, at) - 1
                 version = self._version(code, cycle)
@@ -189,36 +191,19 @@ class Simulation:
             or any(flaw.kind == "silent" and flaw.until == cycle for flaw in self._flaws.get(code, ()))
         )
 
-    def _ts(self, version: int) -> str:
-        return (self.publications[version] if version >= 0 else SEEDED).strftime("%Y-%m-%d %H:%M:%S")
+    def _made_at(self, version: int) -> datetime:
+        return self.publications[version] if version >= 0 else SEEDED
 
-    def _region_body(self, code: str, version: int) -> dict[str, Any]:
-        chart = _figures(code, self._shown[code].row(version))
-        rows = {unit: self._shown[unit].row(version) for unit in tree()[code].children}
-        table = {
-            unit: {"psu": "Reguler", **_figures(unit, row), "status_progress": row[0] > 0} for unit, row in rows.items()
-        }
-        return {
-            "mode": "hhcw",
-            "tungsura": {"chart": chart, "table": table},
-            "psu": "Reguler",
-            "progres": {key: chart["progres"][key] for key in ("total", "progres")},
-            "ts": self._ts(version),
-        }
+    def _region_body(self, code: str, version: int) -> Body:
+        rows = {unit: self._shown[unit].row(version) for unit in (code, *tree()[code].children)}
+        chart, *table = (_figures(unit, row) for unit, row in rows.items())
+        return region(chart, dict(zip(tree()[code].children, table, strict=True)), self._made_at(version))
 
-    def _station_body(self, code: str, version: int) -> dict[str, Any]:
+    def _station_body(self, code: str, version: int) -> Body:
         """A station's own document. The withdrawal took the votes; that it spared the forms is a guess."""
         report = next((own for own in reversed(self._reports.get(code, ())) if own.cycle <= version), None)
-        chart = report and {"null": None, **_votes(self._shown[code].row(version)[1:])}
-        return {
-            "mode": "hhcw",
-            "tungsura": {"chart": chart, "administrasi": report and form(self.night, code, report)},
-            "psu": None,
-            "status_suara": report is not None,
-            "status_adm": report is not None,
-            "images": [report and f"https://simulated.invalid/{code}-{page}.jpg" for page in (1, 2, 3)],
-            "ts": self._ts(version),
-        }
+        votes = _votes(self._shown[code].row(version)[1:]) if report else None
+        return station(code, votes, form(self.night, code, report) if report else None, self._made_at(version))
 
 
 def _endpoint(document: DocumentKind, code: str) -> Endpoint:
@@ -229,16 +214,5 @@ def _votes(votes: Votes) -> dict[str, int]:
     return dict(zip(PAIRS, votes, strict=True))
 
 
-def _figures(code: str, row: Row) -> dict[str, Any]:
-    """A unit's figures in chart or table: no votes before its first station reports, `persen` rounded half up."""
-    total = tree()[code].stations
-    persen = (20_000 * row[0] + total) // (2 * total) / 100
-    return (_votes(row[1:]) if row[0] else {}) | {"progres": {"total": total, "persen": persen, "progres": row[0]}}
-
-
-def _listed(codes: Sequence[str]) -> list[dict[str, str | int]]:
-    """A region list, sorted by name as KPU does it; `tingkat` counts the levels from the province down."""
-    return [
-        {"nama": name, "id": tree()[code].number, "kode": code, "tingkat": list(LEVELS).index(len(code))}
-        for name, code in sorted((tree()[code].name, code) for code in codes)
-    ]
+def _figures(code: str, row: Row) -> Body:
+    return figures(tree()[code].stations, row[0], _votes(row[1:]))
