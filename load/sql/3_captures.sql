@@ -1,30 +1,20 @@
--- The new captures, and those of the same documents around them: each learns when the next one takes its place.
-CREATE OR REPLACE TEMP TABLE capture_written AS
-WITH
-    placed AS (
-        SELECT * EXCLUDE (document_number) FROM staged_capture
-        UNION ALL BY NAME
-        SELECT c.* EXCLUDE (superseded_at)
-        FROM (
-            SELECT
-                *,
-                core.endpoint(election, document, contest_type, region_code) AS endpoint,
-                core.position(reported_at, observed_at, capture_id) AS position
-            FROM core.capture
-            WHERE quarantine_reason IS NULL
-        ) AS c
-        SEMI JOIN known_capture AS k ON k.endpoint = c.endpoint AND k.position = c.position
-    )
+-- Each capture learns when the next one of its document takes its place: the new ones, and the known ones around them.
+CREATE OR REPLACE TEMP TABLE capture_placed AS
 SELECT
-    *,
-    CASE
-        WHEN quarantine_reason IS NULL
-        THEN lead(position.position_at) OVER (PARTITION BY endpoint, quarantine_reason IS NULL ORDER BY position)
-    END AS superseded_at
-FROM placed;
+    endpoint, position, is_new,
+    lead(position.position_at) OVER (PARTITION BY endpoint ORDER BY position) AS superseded_at
+FROM (
+    SELECT endpoint, position, true AS is_new FROM staged_capture WHERE quarantine_reason IS NULL
+    UNION ALL
+    SELECT endpoint, position, false AS is_new FROM known_capture
+);
 
-DELETE FROM core.capture USING capture_written AS w WHERE core.capture.capture_id = w.capture_id;
+UPDATE core.capture SET superseded_at = p.superseded_at
+FROM (SELECT position.capture_id AS capture_id, superseded_at FROM capture_placed WHERE NOT is_new) AS p
+WHERE p.capture_id = core.capture.capture_id;
 
 INSERT INTO core.capture BY NAME
-SELECT * EXCLUDE (endpoint, position) FROM capture_written
+SELECT s.* EXCLUDE (document_number, endpoint, position), p.superseded_at
+FROM staged_capture AS s
+LEFT JOIN (SELECT position.capture_id AS capture_id, superseded_at FROM capture_placed WHERE is_new) AS p USING (capture_id)
 ORDER BY election, document, contest_type, region_code, position;

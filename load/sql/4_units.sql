@@ -6,11 +6,9 @@ SELECT
 FROM staged_capture AS c
 JOIN (SELECT document_number, unnest(units) AS u FROM staged_document) USING (document_number);
 
-CREATE OR REPLACE TEMP TABLE unit_changed AS FROM changed('unit_said', 'core.unit_packed');
+CREATE OR REPLACE TEMP TABLE unit_changed AS FROM changed('unit_said', 'unit_near');
 
-DELETE FROM core.unit AS u USING revised AS r
-WHERE r.endpoint = core.endpoint(u.election, 'wilayah', u.contest_type, u.region_code)
-    AND core.position(NULL, u.observed_at, u.capture_id) >= r.first_position;
+DELETE FROM core.unit AS u USING recounted AS r WHERE r.capture_id = u.capture_id;
 
 INSERT INTO core.unit BY NAME
 SELECT

@@ -9,11 +9,9 @@ SELECT
 FROM staged_capture AS c
 JOIN (SELECT document_number, unnest(candidates) AS p FROM staged_document) USING (document_number);
 
-CREATE OR REPLACE TEMP TABLE candidate_changed AS FROM changed('candidate_said', 'core.candidate_packed');
+CREATE OR REPLACE TEMP TABLE candidate_changed AS FROM changed('candidate_said', 'candidate_near');
 
-DELETE FROM core.candidate AS c USING revised AS r
-WHERE r.endpoint = core.endpoint(c.election, c.document, c.contest_type, c.region_code)
-    AND core.position(c.reported_at, c.observed_at, c.capture_id) >= r.first_position;
+DELETE FROM core.candidate AS c USING recounted AS r WHERE r.capture_id = c.capture_id;
 
 INSERT INTO core.candidate BY NAME
 SELECT

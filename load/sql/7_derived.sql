@@ -1,36 +1,75 @@
--- What readers ask for most, for the units that the new captures tell of and for no other. The findings (8_…) start
--- from the same units.
+-- What readers ask for most, worked out again for what the new captures tell of; only rows that differ are written.
+-- The findings (8_…) start from the same units.
+
+-- Units whose change rows are new, and units that a touched document tells of, if only as before.
+CREATE OR REPLACE TEMP TABLE written_unit AS
+SELECT DISTINCT endpoint.election, endpoint.contest_type, series.unit_code FROM tally_written;
 
 CREATE OR REPLACE TEMP TABLE touched_unit AS
-SELECT DISTINCT t.election, t.contest_type, t.unit_code
-FROM core.tally AS t
-JOIN touched ON touched.endpoint = core.endpoint(t.election, core.document_of(t.stage, t.witness), t.contest_type, t.region_code);
+SELECT DISTINCT endpoint.election, endpoint.contest_type, series.unit_code FROM tally_near
+UNION
+FROM written_unit;
 
-CREATE OR REPLACE TEMP TABLE touched_tally AS
+CREATE OR REPLACE TEMP TABLE written_tally AS
 SELECT * EXCLUDE (form) -- the widest column by far, and of no concern here
-FROM core.tally SEMI JOIN touched_unit USING (election, contest_type, unit_code);
+FROM core.tally SEMI JOIN written_unit USING (election, contest_type, unit_code);
 
-DELETE FROM core.standing AS s USING touched_unit AS u
-WHERE s.unit_code = u.unit_code AND s.contest_type = u.contest_type AND s.election = u.election;
+-- A document that says the same again may be the one that was fetched last: the standing is then by it.
+CREATE OR REPLACE TEMP TABLE tally_in_force AS
+SELECT * EXCLUDE (form)
+FROM core.tally SEMI JOIN touched_unit USING (election, contest_type, unit_code)
+WHERE superseded IS NULL;
+
+CREATE OR REPLACE TEMP TABLE standing_told AS
+FROM core.standings_of('tally_in_force', TIMESTAMPTZ 'infinity');
+
+CREATE OR REPLACE TEMP TABLE standing_known AS
+SELECT *, rowid AS place FROM core.standing SEMI JOIN touched_unit USING (election, contest_type, unit_code);
+
+CREATE OR REPLACE TEMP TABLE standing_new AS
+FROM standing_told EXCEPT SELECT * EXCLUDE (place) FROM standing_known;
+
+DELETE FROM core.standing WHERE rowid IN (
+    SELECT place FROM standing_known
+    ANTI JOIN (FROM standing_told ANTI JOIN standing_new USING (election, contest_code, stage, unit_code)) AS same
+        USING (election, contest_code, stage, unit_code)
+);
 
 INSERT INTO core.standing BY NAME
-FROM core.standings_of('touched_tally', TIMESTAMPTZ 'infinity')
+FROM standing_new
 ORDER BY election, contest_code, unit_code, stage;
 
-DELETE FROM core.version AS v USING touched_unit AS u
-WHERE v.unit_code = u.unit_code AND v.contest_type = u.contest_type AND v.election = u.election;
+CREATE OR REPLACE TEMP TABLE version_told AS
+FROM core.versions_of('written_tally');
+
+CREATE OR REPLACE TEMP TABLE version_known AS
+SELECT *, rowid AS place FROM core.version SEMI JOIN written_unit USING (election, contest_type, unit_code);
+
+CREATE OR REPLACE TEMP TABLE version_new AS
+FROM version_told EXCEPT SELECT * EXCLUDE (place) FROM version_known;
+
+DELETE FROM core.version WHERE rowid IN (
+    SELECT place FROM version_known
+    ANTI JOIN (FROM version_told ANTI JOIN version_new USING (election, contest_code, stage, unit_code, version)) AS same
+        USING (election, contest_code, stage, unit_code, version)
+);
 
 INSERT INTO core.version BY NAME
-FROM core.versions_of('touched_tally')
+FROM version_new
 -- by the hour, for who asks what changed lately; within it by contest, for who asks about one
 ORDER BY election, date_trunc('hour', position_at), contest_code, unit_code, stage, version;
 
+-- Names change with the lists that were new or said something else.
 CREATE OR REPLACE TEMP TABLE touched_name AS
-SELECT DISTINCT u.election, u.unit_code
-FROM core.unit AS u
-JOIN touched ON touched.endpoint = core.endpoint(u.election, 'wilayah', u.contest_type, u.region_code)
+SELECT endpoint.election, series.unit_code FROM unit_changed
 UNION
-SELECT election, unit_code FROM core.province, (SELECT DISTINCT election FROM staged_capture WHERE election IS NOT NULL);
+SELECT endpoint.election, series.unit_code FROM unit_near SEMI JOIN revised USING (endpoint)
+UNION
+(
+    SELECT election, unit_code FROM core.province, (SELECT DISTINCT election FROM staged_capture WHERE election IS NOT NULL)
+    EXCEPT
+    SELECT election, unit_code FROM core.unit_latest
+);
 
 DELETE FROM core.unit_latest AS l USING touched_name AS n WHERE l.unit_code = n.unit_code AND l.election = n.election;
 

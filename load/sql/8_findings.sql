@@ -1,7 +1,8 @@
 -- Findings are computed again for what this load told of, as a function of the other tables: the rules' scripts
 -- put what they find into two tables, and the last script replaces the findings of that scope.
 
--- Documents that got new captures. The units that these tell of are in touched_unit, their rows in touched_tally.
+-- Documents that got new captures. The units whose rows these changed are in written_unit, all their rows in
+-- written_tally; the units that they tell of at all are in touched_unit.
 CREATE OR REPLACE TEMP TABLE touched_document AS
 SELECT endpoint.election, endpoint.contest_type, endpoint.document AS stage, endpoint.region_code
 FROM touched

@@ -4,7 +4,7 @@
 CREATE OR REPLACE TEMP TABLE form_odd AS
 WITH
     told AS (
-        FROM core.tally SEMI JOIN touched_unit USING (election, contest_type, unit_code)
+        FROM core.tally SEMI JOIN written_unit USING (election, contest_type, unit_code)
         WHERE length(unit_code) = 13 AND witness <> 'parent'
     ),
     form_row AS (

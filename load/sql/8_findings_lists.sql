@@ -3,8 +3,11 @@
 CREATE OR REPLACE TEMP TABLE contest_listed AS -- contests whose pairs this load told of
 SELECT DISTINCT endpoint.election, series.contest_code FROM candidate_changed WHERE endpoint.document = 'paslon';
 
-CREATE OR REPLACE TEMP TABLE area_listed AS -- regions whose children's list this load told of
-SELECT DISTINCT endpoint.election, endpoint.region_code FROM touched WHERE endpoint.document = 'wilayah';
+CREATE OR REPLACE TEMP TABLE area_listed AS -- regions whose children's list is new, or says something else
+SELECT DISTINCT election, region_code FROM touched
+WHERE document = 'wilayah' AND (
+    endpoint NOT IN (SELECT endpoint FROM known_capture) OR endpoint IN (SELECT endpoint FROM unit_changed UNION SELECT endpoint FROM revised)
+);
 
 INSERT INTO broken BY NAME -- E18
 WITH
@@ -25,10 +28,10 @@ WITH
     told AS (
         SELECT t.*, ever_listed, listed
         FROM (
-            FROM core.tally SEMI JOIN touched_unit USING (election, contest_type, unit_code)
+            FROM written_tally
             UNION ALL
-            FROM core.tally SEMI JOIN contest_listed USING (election, contest_code)
-            ANTI JOIN touched_unit USING (election, contest_type, unit_code)
+            SELECT * EXCLUDE (form) FROM core.tally SEMI JOIN contest_listed USING (election, contest_code)
+            ANTI JOIN written_unit USING (election, contest_type, unit_code)
         ) AS t
         JOIN reference USING (election, contest_code)
         WHERE witness <> 'page' AND is_listed AND votes <> MAP {} AND map_keys(votes) <> listed -- both in order of ids
@@ -57,7 +60,7 @@ FROM odd;
 INSERT INTO broken BY NAME -- E19
 WITH
     scope AS (
-        SELECT DISTINCT election, unit_code FROM touched_unit
+        SELECT DISTINCT election, unit_code FROM written_unit
         UNION
         SELECT election, unit_code FROM core.tally SEMI JOIN area_listed ON
             area_listed.election = core.tally.election AND area_listed.region_code = core.parent_of(core.tally.unit_code)

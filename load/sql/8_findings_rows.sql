@@ -10,8 +10,8 @@ WITH
         SELECT
             election, contest_type, contest_code, stage, unit_code, witness, reported_at AS position_at, superseded.position_at AS next_at,
             capture_id, CASE WHEN is_listed THEN stations_reported END AS stations, weighed(votes) AS votes
-        FROM touched_tally
-        SEMI JOIN (FROM touched_tally WHERE witness = 'self') AS own USING (election, contest_code, stage, unit_code)
+        FROM core.tally SEMI JOIN touched_unit USING (election, contest_type, unit_code)
+        SEMI JOIN (FROM tally_in_force WHERE witness = 'self') AS own USING (election, contest_code, stage, unit_code)
         WHERE witness <> 'page' AND reported_at IS NOT NULL AND superseded.position_at IS DISTINCT FROM reported_at
     ),
     event AS (

@@ -10,7 +10,7 @@ SELECT
         {'id': id, 'before': previous_votes[id], 'after': votes[id], 'delta': votes[id] - previous_votes[id]}
         FOR id IN map_keys(votes) IF votes[id] <> previous_votes[id]
     ] AS moved
-FROM core.version SEMI JOIN touched_unit USING (election, contest_type, unit_code)
+FROM core.version SEMI JOIN written_unit USING (election, contest_type, unit_code)
 WHERE votes <> previous_votes AND previous_votes <> MAP {} AND withdrawn_at IS NULL AND previous_withdrawn_at IS NULL;
 
 CREATE OR REPLACE TEMP TABLE step_odd AS
@@ -57,7 +57,7 @@ FROM core.version SEMI JOIN (
     SELECT election, contest_code, stage, unit_code FROM step WHERE len([m FOR m IN moved IF m.delta < 0]) > 0
     UNION
     SELECT election, contest_code, stage, unit_code
-    FROM core.version SEMI JOIN touched_unit USING (election, contest_type, unit_code)
+    FROM core.version SEMI JOIN written_unit USING (election, contest_type, unit_code)
     WHERE stations_reported < previous_stations_reported
 ) USING (election, contest_code, stage, unit_code)
 WHERE withdrawn_at IS NULL;

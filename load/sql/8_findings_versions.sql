@@ -17,7 +17,7 @@ SELECT
         IF c.holds
     ]) AS odd
 FROM core.version AS v
-SEMI JOIN touched_unit USING (election, contest_type, unit_code)
+SEMI JOIN written_unit USING (election, contest_type, unit_code)
 JOIN core.rule_parameter AS p USING (election)
 WHERE v.stations_reported > v.stations_total OR v.stations_reported = 0 AND v.votes_total > 0
     OR length(v.unit_code) = 13 AND v.votes_total > p.station_voters;
@@ -37,7 +37,7 @@ SELECT
     CASE WHEN is_reported THEN 'stations and votes, as the flag says' ELSE 'no station, as the flag says' END AS expected,
     counted('stations reported', stations_reported)
         || CASE WHEN is_reported AND votes_total IS NULL THEN ' and no votes given' ELSE '' END AS found
-FROM touched_tally
+FROM written_tally
 WHERE is_reported AND (
         stations_reported = 0
         OR votes_total IS NULL AND withdrawn_at IS NULL
@@ -62,7 +62,7 @@ FROM (
         count(*) FILTER (previous_withdrawn_at IS NULL) OVER (
             PARTITION BY election, contest_code, stage, unit_code ORDER BY version ROWS UNBOUNDED PRECEDING
         ) AS episode
-    FROM core.version SEMI JOIN touched_unit USING (election, contest_type, unit_code)
+    FROM core.version SEMI JOIN written_unit USING (election, contest_type, unit_code)
     WHERE withdrawn_at IS NOT NULL OR previous_withdrawn_at IS NOT NULL
 )
 GROUP BY election, contest_type, contest_code, stage, unit_code, episode;

@@ -40,9 +40,13 @@ LEFT JOIN core.version AS v
     ON e.is_version AND v.election = e.election AND v.contest_code = e.contest_code AND v.stage = e.stage
     AND v.unit_code = e.unit_code AND v.version = e.closing.next_place;
 
+DELETE FROM core.finding AS f USING written_unit AS w
+WHERE w.election = f.election AND w.contest_type = f.contest_type AND w.unit_code = f.unit_code
+    AND f.rule NOT IN ('E8', 'E11', 'E13');
+
 DELETE FROM core.finding AS f USING touched_unit AS t
 WHERE t.election = f.election AND t.contest_type = f.contest_type AND t.unit_code = f.unit_code
-    AND NOT (f.rule IN ('E11', 'E13') OR f.rule = 'E8' AND f.aspect = 'chart');
+    AND f.rule = 'E8' AND f.aspect = 'row';
 
 DELETE FROM core.finding AS f USING touched_document AS d
 WHERE d.election = f.election AND d.contest_type = f.contest_type AND d.stage = f.stage AND d.region_code = f.unit_code
