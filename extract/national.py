@@ -20,7 +20,7 @@ from extract.contests import TYPES, SimulatedType, contests
 from extract.counting import Count, Stations, counted, reached, stations
 from extract.country import country
 from extract.draws import draw, key, uniform
-from extract.endpoints import LEVELS, NATIONAL, DocumentKind, Endpoint, Level, level_of
+from extract.endpoints import LEVELS, NATIONAL, ContestType, DocumentKind, Endpoint, Level, level_of
 from extract.errors import UsageError
 from extract.jakarta import OFFICIAL, SEEDED
 from extract.night import CYCLE, FINAL, FINAL_SECOND, OPENING, WITHDRAWAL, WITHDRAWAL_SECOND, filled
@@ -74,10 +74,18 @@ class NationalSimulation:
 
     def __init__(self, night: NationalNight) -> None:
         self.night = night
+        self._provinces = {
+            kind: tuple(code for code in provinces(kind) if code in (night.within or (code,))) for kind in TYPES
+        }
         self._count = lru_cache(_DISTRICTS)(self._counted)
         self._stations = lru_cache(_DISTRICTS)(self._stations_of)
         self._sum = lru_cache(_DISTRICTS)(self._summed)
         self._changes = lru_cache(_DISTRICTS)(self._joined)
+
+    @property
+    def label(self) -> str:
+        """What captures of this night say of their source, for ever."""
+        return f"simulated:{self.night.seed}"
 
     @cached_property
     def publications(self) -> list[datetime]:
@@ -90,9 +98,9 @@ class NationalSimulation:
             seconds[last] = WITHDRAWAL_SECOND
         return [OPENING + cycle * CYCLE + timedelta(seconds=second) for cycle, second in enumerate(seconds)]
 
-    def provinces(self, contest_type: SimulatedType) -> list[str]:
+    def provinces(self, contest_type: SimulatedType) -> tuple[str, ...]:
         """The provinces that take part in the contests of a type, in order."""
-        return [code for code in provinces(contest_type) if code in (self.night.within or (code,))]
+        return self._provinces[contest_type]
 
     def endpoints(self, depth: Depth, within: Sequence[str] = ()) -> Iterator[Endpoint]:
         """All documents to a depth, from the top down: the pairs, the region lists, the count documents.
@@ -110,6 +118,12 @@ class NationalSimulation:
                         for code in self._codes(kind, level, within)
                         if (document, kind, level) != ("hhcw", "pkwkk", "national")
                     )
+
+    def children(self, contest_type: ContestType, code: str) -> Sequence[str]:
+        """The regions right below one that take part in a contest type, in order of codes; none below what is none."""
+        if contest_type == "ppwp" or not self._exists(contest_type, code):
+            return []
+        return self._children(contest_type, code)
 
     def document(self, endpoint: Endpoint, at: datetime) -> bytes | None:
         """What KPU would serve at that moment, as compact JSON; None (404) if it had no such document then."""
@@ -142,7 +156,7 @@ class NationalSimulation:
             for endpoint in self.endpoints(depth, within) if cycle == 0 else self.changed(cycle, depth, within):
                 body = self.document(endpoint, moment)
                 if body is not None:
-                    yield capture(endpoint.url(), body, observed_at, f"simulated:{self.night.seed}")
+                    yield capture(endpoint.url(), body, observed_at, self.label)
                     observed_at += BETWEEN_ANSWERS
 
     def truth(self, at: datetime, within: Sequence[str] = ()) -> Iterator[tuple[str, str, Counted]]:
@@ -165,7 +179,7 @@ class NationalSimulation:
         taking_part = self.provinces(kind)
         return bool(taking_part) if code == NATIONAL else code[:2] in taking_part and country().has(code)
 
-    def _children(self, kind: SimulatedType, code: str) -> list[str]:
+    def _children(self, kind: SimulatedType, code: str) -> Sequence[str]:
         return self.provinces(kind) if code == NATIONAL else country().children(code)
 
     def _codes(self, kind: SimulatedType, level: Level, within: Sequence[str], top: str = NATIONAL) -> Iterator[str]:

@@ -15,10 +15,10 @@ import msgspec
 
 from extract.archive import Archive
 from extract.capture import digest_of
-from extract.endpoints import WIB, Endpoint
+from extract.endpoints import NATIONAL, WIB, ContestType, Endpoint, level_of
 from extract.errors import EndpointError, UsageError
 from extract.jakarta import LISTED, SEEDED
-from extract.simulator import Simulation
+from extract.simulator import Depth
 
 _KEPT = 32_768  # documents and answers at hand: Jakarta has 15,473
 _TS = re.compile(rb'"ts":"([0-9: -]{19})"}\Z')
@@ -45,22 +45,49 @@ class Source(Protocol):
     def label(self) -> str:
         """What captures of its answers are to say of their source: `simulated:<seed>`, `replay`."""
 
-    @property
-    def paths(self) -> Sequence[str]:
-        """Every address it ever has something for."""
+    def like(self, path: str, point: float) -> str | None:
+        """An address whose document could be taken for this one's: the same kind and level, chosen by a draw of 0 to 1.
+
+        None if there is no other.
+        """
 
     def document(self, path: str, at: datetime) -> Document | None:
         """What is served there then."""
 
 
-class SimulatedSource:
-    """A simulated night. A version began when its file was made, which is its own `ts`, as on a web server's disk."""
+class Simulated(Protocol):
+    """A simulated night, of Jakarta or of the country."""
 
-    def __init__(self, simulation: Simulation) -> None:
+    @property
+    def label(self) -> str:
+        """Simulated, with the seed."""
+
+    @property
+    def publications(self) -> list[datetime]:
+        """When something was published."""
+
+    def endpoints(self, depth: Depth) -> Iterator[Endpoint]:
+        """All documents to a depth."""
+
+    def children(self, contest_type: ContestType, code: str) -> Sequence[str]:
+        """The regions right below one, in this contest."""
+
+    def document(self, endpoint: Endpoint, at: datetime) -> bytes | None:
+        """What was served at a moment."""
+
+
+class SimulatedSource:
+    """A simulated night. A version began when its file was made, which is its own `ts`, as on a web server's disk.
+
+    Bodies and validators are functions of address and moment; what is kept is only kept to spare the work.
+    """
+
+    def __init__(self, simulation: Simulated) -> None:
         self._simulation = simulation
         self._steps = [SEEDED, *simulation.publications]
-        self._newest: dict[str, tuple[int, Document | None]] = {}  # no more than the night has addresses
-        self.document("/pilkada/hhcw/pkwkp/31.json", SEEDED)  # works the night out: 0.4 s nobody should wait for later
+        self._make = lru_cache(_KEPT)(self._made)
+        for endpoint in simulation.endpoints("regency"):  # works the night out: a second nobody should wait for later
+            simulation.document(endpoint, self._steps[-1])
 
     @property
     def span(self) -> tuple[datetime, datetime]:
@@ -70,32 +97,42 @@ class SimulatedSource:
     @property
     def label(self) -> str:
         """Simulated, with the seed."""
-        return f"simulated:{self._simulation.night.seed}"
+        return self._simulation.label
 
-    @cached_property
-    def paths(self) -> Sequence[str]:
-        """The night's addresses, down to every station."""
-        return [endpoint.path for endpoint in self._simulation.endpoints("tps")]
-
-    def document(self, path: str, at: datetime) -> Document | None:
-        """What the simulator would serve; made anew only when something was published since the last question."""
-        step = bisect_right(self._steps, at)
-        asked, known = self._newest.get(path, (-1, None))
-        if asked == step:
-            return known
+    def like(self, path: str, point: float) -> str | None:
+        """Another region of the same level, found from the top down."""
         try:
             endpoint = Endpoint.from_url(path)
         except EndpointError:
             return None
-        body = self._simulation.document(endpoint, at) if endpoint.path == path else None  # no /other/place/31.json
+        code, own = NATIONAL, endpoint.region
+        while level_of(code) != level_of(own):
+            below = self._simulation.children(endpoint.contest_type, code)
+            if len(below) > 1 and len(below[0]) == len(own):
+                below = [child for child in below if child != own]
+            if not below:
+                return None
+            place, point = divmod(point * len(below), 1)
+            code = below[int(place)]
+        return msgspec.structs.replace(endpoint, region=code).path if code != own else None
+
+    def document(self, path: str, at: datetime) -> Document | None:
+        """What the simulator would serve; made anew only when something was published since the last question."""
+        return self._make(path, bisect_right(self._steps, at))
+
+    def _made(self, path: str, step: int) -> Document | None:
+        try:
+            endpoint = Endpoint.from_url(path)
+        except EndpointError:
+            return None
+        if step == 0 or endpoint.path != path:  # no /other/place/31.json
+            return None
+        body = self._simulation.document(endpoint, self._steps[step - 1])
         if body is None:
             return None
-        if known is None or known.body != body:
-            ts = _TS.search(body)
-            since = datetime.fromisoformat(ts[1].decode() if ts else LISTED).replace(tzinfo=WIB)
-            known = Document(body, digest_of(body), since)
-        self._newest[path] = (step, known)
-        return known
+        ts = _TS.search(body)
+        since = datetime.fromisoformat(ts[1].decode() if ts else LISTED).replace(tzinfo=WIB)
+        return Document(body, digest_of(body), since)
 
 
 class Version(NamedTuple):
@@ -146,10 +183,19 @@ class ArchivedSource:
         """From the first capture to the last."""
         return self._span
 
-    @property
-    def paths(self) -> Sequence[str]:
-        """The addresses that were captured."""
-        return list(self._versions)
+    def like(self, path: str, point: float) -> str | None:
+        """Another address that was captured, of the same kind and level."""
+        kin = self._kinship[_kin(path)]
+        place = int(point * len(kin))
+        other = kin[place] if kin[place] != path else kin[place - 1]
+        return other if other != path else None
+
+    @cached_property
+    def _kinship(self) -> dict[tuple[str, ...], list[str]]:
+        kinship: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for path in self._versions:
+            kinship[_kin(path)].append(path)
+        return kinship
 
     def document(self, path: str, at: datetime) -> Document | None:
         """The newest capture observed by then. Raises ArchiveError if its body is not there.
@@ -167,6 +213,15 @@ class ArchivedSource:
     def _loaded(self, version: Version, since: datetime | None) -> Document:
         body = self._archive.body(version.digest)
         return Document(body, version.digest, since, version.mimetype, version.status)
+
+
+def _kin(path: str) -> tuple[str, ...]:
+    """What two addresses share if one's document could be taken for the other's."""
+    try:
+        endpoint = Endpoint.from_url(path)
+    except EndpointError:
+        return (path,)
+    return (endpoint.election, endpoint.document, endpoint.contest_type, level_of(endpoint.region))
 
 
 def _changes(versions: Iterable[Version]) -> Iterator[Version]:

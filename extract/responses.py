@@ -3,20 +3,17 @@
 import gzip
 import re
 import sys
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from email.utils import formatdate
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from importlib import import_module
 from math import ceil
 from typing import NamedTuple, Protocol
 
 from extract.capture import STAND_IN, digest_of
-from extract.endpoints import Endpoint, level_of
-from extract.errors import EndpointError
 from extract.faults import Faults, Kind, bomb, corrupted, of_other_mode
 
 if sys.version_info >= (3, 14):
@@ -167,15 +164,6 @@ def head_of(answer: Answer, at: datetime, label: str, *, stays_open: bool) -> by
     return first.encode() + answer.fields + b"\r\n"
 
 
-def _kin(path: str) -> tuple[str, ...]:
-    """What two addresses share if one's document could be taken for the other's."""
-    try:
-        endpoint = Endpoint.from_url(path)
-    except EndpointError:
-        return (path,)
-    return (endpoint.election, endpoint.document, endpoint.contest_type, level_of(endpoint.region))
-
-
 class Client(Protocol):
     """A connection, as the server needs to know it."""
 
@@ -278,14 +266,6 @@ class ReplayServer:
         if fault == "old_version" and document.since:
             other = self._source.document(path, document.since - timedelta(seconds=1))
         elif fault == "wrong_region":
-            kin = self._kinship[_kin(path)]
-            place = int(point * len(kin))
-            other = self._source.document(kin[place] if kin[place] != path else kin[place - 1], at)
+            relative = self._source.like(path, point)
+            other = self._source.document(relative, at) if relative else None
         return other.body if other and other.status == 200 else None
-
-    @cached_property
-    def _kinship(self) -> dict[tuple[str, ...], list[str]]:
-        kinship: dict[tuple[str, ...], list[str]] = defaultdict(list)
-        for path in self._source.paths:
-            kinship[_kin(path)].append(path)
-        return kinship

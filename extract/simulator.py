@@ -15,7 +15,7 @@ import msgspec
 
 from extract.bodies import Body, figures, listed, region, station
 from extract.capture import Capture, capture
-from extract.endpoints import LEVELS, NATIONAL, DocumentKind, Endpoint, level_of
+from extract.endpoints import LEVELS, NATIONAL, ContestType, DocumentKind, Endpoint, level_of
 from extract.jakarta import PAIRS, SEEDED, Votes, tree
 from extract.mistakes import RULES, Flaw, place, rules_of, spoil
 from extract.night import WITHDRAWAL, FlawKind, Kind, Night, Report, form, publications, reports
@@ -56,6 +56,11 @@ class Simulation:
     def __init__(self, night: Night) -> None:
         self.night = night
 
+    @property
+    def label(self) -> str:
+        """What captures of this night say of their source, for ever."""
+        return f"simulated:{self.night.seed}"
+
     @cached_property
     def publications(self) -> list[datetime]:
         """The moments (WIB) at which KPU published, in order."""
@@ -91,6 +96,10 @@ class Simulation:
         yield _endpoint("paslon", NATIONAL)
         yield from (_endpoint("wilayah", code) for code in codes if tree()[code].children)
         yield from (_endpoint("hhcw", code) for code in codes if code != NATIONAL)
+
+    def children(self, _: ContestType, code: str) -> Sequence[str]:
+        """The regions right below one, in order of codes."""
+        return tree()[code].children if code in tree() else ()
 
     def document(self, endpoint: Endpoint, at: datetime) -> bytes | None:
         """What KPU would serve at that moment, as compact JSON; None (404) if it had no such document then."""
@@ -129,7 +138,7 @@ class Simulation:
             for endpoint, url in asked:
                 body = self.document(endpoint, moment) if cycle == 0 or self._is_new(endpoint, cycle) else None
                 if body is not None:
-                    yield capture(url, body, observed_at, f"simulated:{self.night.seed}")
+                    yield capture(url, body, observed_at, self.label)
                     observed_at += BETWEEN_ANSWERS
 
     def truth(self, at: datetime) -> dict[str, Counted]:

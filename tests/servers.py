@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
-PASSWORD = "geheim-in-uji"  # to be looked for where none may be  # noqa: S105
+PASSWORD = "geheim-in-uji"  # to be looked for where none may be
 _USER = "realcount"
 _numbers = count(1)
 

@@ -153,13 +153,14 @@ def test_over_a_night_to_station_depth_little_more_is_asked_than_what_changed(
     for clock.now in looks:
         shares += crawl(place(tmp_path), scope, source, source._clock).counts.asked["asked again"]
     asked, bound = len(source.asked), len(source.news) + len(looks) + shares
-    naive = len(documents.paths) * len(looks)
+    whole = sum(1 for _ in simulation.endpoints("tps"))
+    naive = whole * len(looks)
     with capsys.disabled():
         print(
             f"\n  {len(looks)} cycles: {asked:,} requests, {len(source.news):,} of them news; the naive tree: {naive:,}"
         )
     assert len(looks) == 40
-    assert shares <= len(looks) * ceil(scope.reask_share * len(documents.paths))
+    assert shares <= len(looks) * ceil(scope.reask_share * whole)
     assert asked <= 1.15 * bound
     expected = truth(simulation, clock.now)
     assert len(simulation.truth(clock.now)) == 15_153
@@ -224,7 +225,8 @@ def test_a_source_is_asked_as_politely_as_was_set(tmp_path: Path) -> None:
     rate, connections = 60.0, 3
 
     async def scenario() -> tuple[RequestLog, RequestLog, list[str]]:
-        night = SimulatedSource(Simulation(Night(seed=5)))
+        simulation = Simulation(Night(seed=5))
+        night = SimulatedSource(simulation)
         async with serving(night, lambda: EVENING) as elsewhere:
             faults = Faults(
                 script=(Spell("too_many", first=30, last=30), Spell("redirect_away", first=50, last=52)),
@@ -234,7 +236,7 @@ def test_a_source_is_asked_as_politely_as_was_set(tmp_path: Path) -> None:
             async with serving(night, lambda: EVENING, faults=faults) as server:
                 for _ in range(2):
                     await poll(place(tmp_path), requested(server, rate=rate, connections=connections, reask_share=0.5))
-        return server.log, elsewhere.log, list(night.paths)
+        return server.log, elsewhere.log, [endpoint.path for endpoint in simulation.endpoints("tps")]
 
     log, elsewhere, paths = run(scenario())
     assert len(log.records) > 2 * rate
