@@ -1,42 +1,60 @@
 """The archive: every byte a source served, append-only, deduplicated and hash-chained; the only truth.
 
-    archive/
-      segments/20241128T030012Z-7f3a21.jsonl.zst     captures, written by one run and never rewritten
-      manifests/000001-20241128T030012Z-7f3a21.json  what the run asked and got; names the manifest before it
+    segments/     captures, written by one run and never changed
+    manifests/    what the run asked and got; names the manifest before it
 
-It can be read without this project: `zstdcat segments/*.zst | grep 3171`.
+It lies in a folder or on an object store (see `extract.stores`) and can be read without this project:
+`zstdcat segments/*.zst | grep 3171`.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import msgspec
 
 from extract.capture import Capture, Line, from_line
 from extract.errors import ArchiveError
-from extract.manifests import Manifest, read_manifests
-from extract.segments import SUFFIX, frames
+from extract.index import Index, Place
+from extract.manifests import Manifest, decode_manifest
+from extract.segments import frames
+from extract.stores import Folder, Store
 
 _CACHED_FRAMES = 32  # for look-ups by digest; a frame of 256 region documents is about 1 MB
 
 
-class Place(NamedTuple):
-    """Where a capture lies: segment, first byte of its frame, line within the frame."""
+class Holdings(Protocol):
+    """What can be read: an archive, or several as one (`extract.shards`)."""
 
-    segment: str
-    offset: int
-    line: int
+    @property
+    def place(self) -> Path | str:
+        """Where it is, for people."""
 
+    def members(self) -> "Sequence[Archive]":
+        """The archives that are read as one, each with a chain of its own."""
 
-class Index(NamedTuple):
-    """What an archive holds: captures by their key, bodies by their digest."""
+    def manifests(self) -> list[Manifest]:
+        """The finished runs; those of a chain oldest first. Raises ArchiveError for a manifest that is none."""
 
-    keys: set[tuple[str, datetime, str]]
-    bodies: dict[str, Place]
+    def segment_names(self) -> list[str]:
+        """Every segment, oldest first, also of a run that is open or was killed."""
+
+    def segment(self, name: str) -> Path:
+        """A file to read a segment from. Raises ArchiveError if it is gone."""
+
+    def original(self, name: str) -> AbstractContextManager[Path]:
+        """The same as it is there now, for who trusts no copy."""
+
+    def captures(self, segment: str) -> Iterator[tuple[Place, Capture]]:
+        """The captures of a segment in the order they were written; revisits come without their body."""
+
+    def body(self, digest: str) -> bytes:
+        """The bytes of this digest. Raises ArchiveError if no capture holds them."""
+
+    def with_body(self, capture: Capture) -> Capture:
+        """The capture with its bytes, looked up if it was a revisit."""
 
 
 @contextmanager
@@ -50,28 +68,66 @@ def blaming(segment: str) -> Iterator[None]:
 
 
 class Archive:
-    """An archive directory, for reading (`extract.recording` writes). Opening one touches nothing."""
+    """An archive in a store or a folder, for reading (`extract.recording` writes). Opening one touches nothing."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.segments_directory = directory / "segments"
-        self.manifests_directory = directory / "manifests"
+    def __init__(self, place: Path | Store) -> None:
+        self.store: Store = Folder(place) if isinstance(place, Path) else place
+        self.place = self.store.place
+        self._manifests: dict[str, tuple[Hashable, Manifest]] = {}
         self._frames: OrderedDict[tuple[str, int], list[Line]] = OrderedDict()
-        self._index = Index(set(), {})
+        self._index = Index()
         self._indexed: dict[str, int] = {}  # segments, as far as they were read
         self._is_current = False
 
+    @property
+    def directory(self) -> Path:
+        """The folder of an archive that lies in one."""
+        return Path(self.place)
+
+    @property
+    def segments_directory(self) -> Path:
+        """Where such an archive has its segments."""
+        return self.directory / "segments"
+
+    @property
+    def manifests_directory(self) -> Path:
+        """Where it has its manifests."""
+        return self.directory / "manifests"
+
+    def members(self) -> "Sequence[Archive]":
+        """The archives that are read as one: here this one."""
+        return [self]
+
     def manifests(self) -> list[Manifest]:
-        """The finished runs, oldest first. Raises ArchiveError for a manifest that is none."""
-        return read_manifests(self.manifests_directory)
+        """The finished runs, oldest first. Raises ArchiveError for a manifest that is none.
+
+        One that was read before is read again only if its file changed: a cycle does not pay for all those before it.
+        """
+        known, self._manifests = self._manifests, {}
+        for name, version in self.store.manifests():
+            if (cached := known.get(name)) is None or cached[0] != version:
+                cached = (version, decode_manifest(self.store.manifest(name), f"{self.place}/manifests/{name}"))
+            self._manifests[name] = cached
+        return [manifest for _, manifest in self._manifests.values()]
 
     def segment_names(self) -> list[str]:
-        """Every segment on disk, oldest first, also of a run that is open or was killed."""
-        return sorted(path.name for path in self.segments_directory.glob(f"*{SUFFIX}"))
+        """Every segment, oldest first, also of a run that is open or was killed."""
+        return self.store.segments()
+
+    def segment(self, name: str) -> Path:
+        """A file to read a segment from. Raises ArchiveError if it is gone."""
+        try:
+            return self.store.segment(name)
+        except FileNotFoundError as error:
+            raise ArchiveError(f"{self.place}: {name} is gone; restore it from a copy of the archive") from error
+
+    def original(self, name: str) -> AbstractContextManager[Path]:
+        """The same as it is there now, for who trusts no copy. The file may be missing."""
+        return self.store.original(name)
 
     def captures(self, segment: str) -> Iterator[tuple[Place, Capture]]:
         """The captures of a segment in the order they were written; revisits come without their body."""
-        for frame in frames(self.segments_directory / segment):
+        for frame in frames(self.segment(segment)):
             with blaming(segment):
                 found = [from_line(line) for line in frame.lines()]
             for number, capture in enumerate(found):
@@ -106,24 +162,29 @@ class Archive:
         """Index what was never read: segments only grow, so a crawl of many cycles reads each frame once."""
         segments = self.segment_names()
         if not self._indexed.keys() <= set(segments):  # somebody took segments away: their bodies are gone
-            self._index, self._indexed = Index(set(), {}), {}
+            self._index, self._indexed = Index(), {}
             self._frames.clear()
         for segment in segments:
-            for frame in frames(self.segments_directory / segment, self._indexed.get(segment, 0)):
+            if segment in self._indexed and not self.store.grows:
+                continue
+            for frame in frames(self.segment(segment), self._indexed.setdefault(segment, 0)):
                 with blaming(segment):
                     lines = frame.lines()
                 for number, line in enumerate(lines):
                     self._index.keys.add((line.original, line.timestamp, line.digest))
                     if not line.is_revisit:
-                        self._index.bodies.setdefault(line.digest, Place(segment, frame.offset, number))
+                        self._index.bodies.add(line.digest, Place(segment, frame.offset, number))
                 self._indexed[segment] = frame.offset + frame.length
 
     def body(self, digest: str) -> bytes:
         """The bytes of this digest. Raises ArchiveError if no capture holds them."""
+        if digest not in self.index.bodies:
+            self.look_again()  # another process may have written since
         place = self.index.bodies.get(digest)
-        body = from_line(self._line(place)).body if place else None
+        line = self._line(place) if place else None
+        body = from_line(line).body if line and line.digest == digest else None
         if body is None:
-            raise ArchiveError(f"{self.directory}: no capture holds the body {digest}")
+            raise ArchiveError(f"{self.place}: no capture holds the body {digest}")
         return body
 
     def with_body(self, capture: Capture) -> Capture:
@@ -135,7 +196,7 @@ class Archive:
     def _line(self, place: Place) -> Line:
         at = (place.segment, place.offset)
         if at not in self._frames:
-            self._frames[at] = next(frames(self.segments_directory / place.segment, place.offset)).lines()
+            self._frames[at] = next(frames(self.segment(place.segment), place.offset)).lines()
             if len(self._frames) > _CACHED_FRAMES:
                 self._frames.popitem(last=False)
         self._frames.move_to_end(at)

@@ -6,7 +6,7 @@ RealcountError                      exit code 1: our fault unless a branch below
 │   ├── SourceError                 nothing to import at that place
 │   ├── RegionError                 no region, or several, by that name
 │   └── QueryError                  the database refused the SQL
-├── StorageError                    1: the disk is full or refuses to be written
+├── StorageError                    1: the disk is full or refuses to be written, or the object store is down
 ├── ArchiveError                    1: an archive that is not what it says it is
 ├── WarehouseError                  2: a database that this version must not touch
 ├── BusyError                       75: another process is writing; try again later
@@ -78,12 +78,11 @@ class QueryError(UsageError):
 
 
 class StorageError(RealcountError):
-    """The disk is full or refuses to be written."""
+    """The disk is full or refuses to be written, or the object store does not answer."""
 
-    def __init__(self, place: Path | str, why: str) -> None:
+    def __init__(self, place: Path | str, why: str, remedy: str = "make room or set --data-dir elsewhere") -> None:
         super().__init__(
-            f"cannot write {str(place)!r}: {why}; make room or set --data-dir elsewhere, then run the same command "
-            "again (what was archived is safe)"
+            f"cannot write {str(place)!r}: {why}; {remedy}, then run the same command again (what was archived is safe)"
         )
         self.place = place
 
@@ -99,12 +98,12 @@ class WarehouseError(RealcountError):
 
 
 class BusyError(RealcountError):
-    """Another process holds the writer's lock."""
+    """Another process holds the writer's lock, `by` whom if that is known."""
 
     exit_code = 75
 
-    def __init__(self, place: Path | str, what: str) -> None:
-        super().__init__(f"{what} {str(place)!r} is being written by another process; try again when it is done")
+    def __init__(self, place: Path | str, what: str, by: str = "another process") -> None:
+        super().__init__(f"{what} {str(place)!r} is being written by {by}; try again when it is done")
         self.place = place
 
 

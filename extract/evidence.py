@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from extract.archive import Archive
+from extract.archive import Holdings
 from extract.bundle import check
-from extract.capture import Capture, Line, digest_of, from_line
+from extract.capture import Capture, Line, digest_of, digest_of_file, from_line
 from extract.errors import ArchiveError, UsageError
 from extract.manifests import Manifest, Segment
 from extract.merkle import leaf, path, root
@@ -68,14 +68,14 @@ class Claim(msgspec.Struct, frozen=True):
     exhibits: tuple[Exhibit, ...]
 
 
-def find_capture(archive: Archive, segments: Iterable[str], url: str, observed_at: Any, digest: str) -> Located:
+def find_capture(archive: Holdings, segments: Iterable[str], url: str, observed_at: Any, digest: str) -> Located:
     """The line of a capture in one of these segments. Raises ArchiveError if there is none."""
     return _find(
         archive, segments, digest, lambda line: line.original == url and line.timestamp == observed_at, f"of {url}"
     )
 
 
-def find_body(archive: Archive, segments: Iterable[str], digest: str) -> Located:
+def find_body(archive: Holdings, segments: Iterable[str], digest: str) -> Located:
     """The first line in these segments that holds a body. Raises ArchiveError if there is none."""
     return _find(archive, segments, digest, lambda line: not line.is_revisit, "with the body")
 
@@ -91,7 +91,7 @@ def is_body_with(located: Located) -> bool:
     return not _line.decode(located.text).is_revisit
 
 
-def examine(archive: Archive, manifests: list[Manifest], exhibits: Sequence[Exhibit]) -> Iterator[str]:
+def examine(archive: Holdings, manifests: list[Manifest], exhibits: Sequence[Exhibit]) -> Iterator[str]:
     """What contradicts the exhibits in the archive: every body, segment and root is hashed again."""
     named = {segment.name: segment for manifest in manifests for segment in manifest.segments}
     for shown in exhibits:
@@ -104,16 +104,16 @@ def examine(archive: Archive, manifests: list[Manifest], exhibits: Sequence[Exhi
             yield f"no manifest names the segment {name}"
 
 
-def _reexamined(archive: Archive, segment: Segment) -> Iterator[str]:
-    content = (archive.segments_directory / segment.name).read_bytes()
-    leaves = _leaves(archive, segment.name)
-    if digest_of(content) != segment.digest or len(leaves) != segment.captures:
+def _reexamined(archive: Holdings, segment: Segment) -> Iterator[str]:
+    with archive.original(segment.name) as file:
+        digest, leaves = digest_of_file(file), _leaves(file)
+    if digest != segment.digest or len(leaves) != segment.captures:
         yield f"the segment {segment.name} is not the one its manifest names"
     if segment.lines_root not in (msgspec.UNSET, root(leaves)):
         yield f"the lines of {segment.name} are not those of its manifest"
 
 
-def bundle(archive: Archive, manifests: list[Manifest], claims: Sequence[Claim]) -> bytes:
+def bundle(archive: Holdings, manifests: list[Manifest], claims: Sequence[Claim]) -> bytes:
     """A zip that a third party can check without this project; equal claims and archives give equal bytes.
 
     Raises UsageError for captures of a run whose manifest is too old to prove single lines.
@@ -141,7 +141,7 @@ def bundle(archive: Archive, manifests: list[Manifest], claims: Sequence[Claim])
 
 
 def _places(
-    archive: Archive, holders: dict[str, tuple[Manifest, Segment]], lines: list[Located]
+    archive: Holdings, holders: dict[str, tuple[Manifest, Segment]], lines: list[Located]
 ) -> Iterator[dict[str, Any]]:
     """Where each line stands, and the way from it to the root that the manifest holds."""
     leaves: dict[str, list[bytes]] = {}
@@ -153,7 +153,7 @@ def _places(
                 "numbers can be proved here, not in a bundle; hand over a copy of the archive instead"
             )
         if line.segment not in leaves:
-            leaves[line.segment] = _leaves(archive, line.segment)
+            leaves[line.segment] = _leaves(archive.segment(line.segment))
         yield {
             "manifest": manifest.sequence,
             "segment": line.segment,
@@ -200,20 +200,20 @@ def _packed(files: dict[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
-def _find(archive: Archive, segments: Iterable[str], digest: str, is_it: Callable[[Line], bool], what: str) -> Located:
+def _find(archive: Holdings, segments: Iterable[str], digest: str, is_it: Callable[[Line], bool], what: str) -> Located:
     """The first line of this digest that is meant. Lines without it are not decoded."""
     wanted = digest.encode()
     for segment in segments:
         passed = 0
-        for frame in frames(archive.segments_directory / segment):
+        for frame in frames(archive.segment(segment)):
             texts = frame.texts()
             if wanted in frame.text:
                 for number, text in enumerate(texts, passed + 1):
                     if wanted in text and (line := _line.decode(text)).digest == digest and is_it(line):
                         return Located(segment, number, text)
             passed += len(texts)
-    raise ArchiveError(f"{archive.directory}: no line {what} ({digest}); run: realcount archive verify")
+    raise ArchiveError(f"{archive.place}: no line {what} ({digest}); run: realcount archive verify")
 
 
-def _leaves(archive: Archive, segment: str) -> list[bytes]:
-    return [leaf(text) for frame in frames(archive.segments_directory / segment) for text in frame.texts()]
+def _leaves(file: Path) -> list[bytes]:
+    return [leaf(text) for frame in frames(file) for text in frame.texts()]

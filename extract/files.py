@@ -19,7 +19,7 @@ def refusals(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone(lock: Path, what: str, place: Path) -> Iterator[None]:
+def alone(lock: Path, what: str, place: Path | str) -> Iterator[None]:
     """No other process is in here with the same lock file; the kernel frees it when its process dies, however it dies.
 
     Raises BusyError about what is at the place if another one is, StorageError if the disk refuses.

@@ -40,7 +40,8 @@ class Manifest(msgspec.Struct, frozen=True):
 
     `previous` is the digest of the manifest before it (None for the first), `digest` that of this one
     without its own. A run that was killed is `interrupted`: the next writer records what it left. `settings` are how
-    it asked (rates, limits, time-outs): only what `flows.settings` lists by name, so that no secret gets here.
+    it asked (rates, limits, time-outs): only what `flows.settings` lists by name, so that no secret gets here. `shard`
+    is the shard that the run belongs to; the archive's own runs have none.
     """
 
     sequence: int
@@ -58,11 +59,17 @@ class Manifest(msgspec.Struct, frozen=True):
     previous: str | None
     digest: str = ""
     settings: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    shard: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def file_name(self) -> str:
         """Manifests sort by name in the order of the chain."""
         return f"{self.sequence:06d}-{self.run}.json"
+
+    @property
+    def object_name(self) -> str:
+        """The name on an object store, where the number alone must be free."""
+        return f"{self.sequence:06d}.json"
 
     def own_digest(self) -> str:
         """The digest this manifest must carry."""
@@ -88,17 +95,17 @@ class OpenRun(msgspec.Struct, frozen=True):
     settings: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
-def read_manifests(directory: Path) -> list[Manifest]:
-    """The manifests of a directory in the order of the chain. Raises ArchiveError for a file that is none."""
-    return [read_manifest(path) for path in sorted(directory.glob("[0-9]*.json"))]
-
-
 def read_manifest(path: Path) -> Manifest:
-    """One manifest; whether it tells the truth is another question (see verification)."""
+    """The manifest in a file. Raises ArchiveError if it is none."""
+    return decode_manifest(path.read_bytes(), path)
+
+
+def decode_manifest(content: bytes, place: Path | str) -> Manifest:
+    """A manifest that was read at a place; whether it tells the truth is another question (see verification)."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        return msgspec.json.decode(content, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArchiveError(
-            f"{path}: not a manifest ({error}); restore it from a copy of the archive; without one, move it away: "
+            f"{place}: not a manifest ({error}); restore it from a copy of the archive; without one, move it away: "
             "the next run records its segment again"
         ) from error

@@ -2,44 +2,46 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import count, groupby
 from typing import Any
 
 import msgspec
 
-from extract.archive import Archive, blaming
-from extract.capture import Capture, digest_of
+from extract.archive import Archive
+from extract.capture import Capture
 from extract.errors import ArchiveError
-from extract.files import alone, refusals, write_whole
-from extract.manifests import Manifest, OpenRun, Outcome, Segment
-from extract.merkle import leaf, root
-from extract.segments import SUFFIX, SegmentWriter, frames
-
-Clock = Callable[[], datetime]
+from extract.files import write_whole
+from extract.index import Captures, Digests
+from extract.manifests import Manifest, OpenRun, Outcome
+from extract.writing import Clock, Segments, Written, run_of, written
 
 
 class Run:
     """A run being written: hand it captures, it decides what is a revisit."""
 
-    def __init__(self, archive: Archive, opened: OpenRun, clock: Clock) -> None:
+    def __init__(self, archive: Archive, opened: OpenRun, clock: Clock, check: Callable[[], None]) -> None:
         self.name = opened.run
         self.captures = 0
         self.outcome: Outcome = "complete"  # unless an error, or whoever stops it early, says otherwise
         self._archive = archive
         self._opened = opened
         self._clock = clock
-        self._writer = SegmentWriter(archive.segments_directory / f"{opened.run}{SUFFIX}")
-        self._note = archive.manifests_directory / f"{opened.run}.open"
-        self._keys: set[tuple[str, datetime, str]] = set()
-        self._digests: set[str] = set()
+        self._check = check
+        self._segments = Segments(archive.store, opened.run, clock)
+        self._note = archive.store.spool.notes / f"{opened.run}.open"
+        self._keys = Captures()
+        self._digests = Digests()
 
     def append(self, capture: Capture) -> bool:
         """Archive a capture; False if the archive holds this very capture already.
 
-        One without a body repeats bytes that the archive holds; raises ArchiveError if it does not.
+        One without a body repeats bytes that the archive holds; raises ArchiveError if it does not, and BusyError if
+        the archive has become another process's.
         """
+        self._check()
         known = self._archive.index
         if capture.key in self._keys or capture.key in known.keys:
             return False
@@ -48,7 +50,7 @@ class Run:
             raise ArchiveError(f"{capture.url} came without its body, and no capture holds {capture.digest}")
         if not self.captures:
             write_whole(self._note, msgspec.json.encode(self._opened))
-        self._writer.append(capture, self._clock(), revisit=revisit)
+        self._segments.append(capture, revisit=revisit)
         self._keys.add(capture.key)
         self._digests.add(capture.digest)
         self.captures += 1
@@ -56,16 +58,13 @@ class Run:
 
     def tick(self) -> None:
         """Flush what has waited for a second: to be called now and then while answers are waited for."""
-        self._writer.flush_if_old(self._clock())
+        self._segments.tick()
 
     def finish(self, outcome: Outcome) -> Manifest | None:
         """Flush, close and seal. A run that wrote nothing leaves nothing."""
-        try:
-            self._writer.flush()
-        finally:
-            self._writer.close()
-        written = self._writer.path.exists()  # also by a frame that the disk refused half-way
-        manifest = _seal(self._archive, self._opened, self._clock(), outcome) if written else None
+        found = self._segments.finish()
+        self._check()
+        manifest = _seal(self._archive, self._opened, self._clock(), outcome, found) if found else None
         self._note.unlink(missing_ok=True)
         return manifest
 
@@ -82,14 +81,16 @@ def record(
     """Write captures as one run. On leaving, its manifest joins the chain; a run without captures leaves none.
 
     `asked` and `settings` are kept for ever and shown to anybody: no secret may be in them.
-    Raises BusyError if another process writes here, StorageError if the disk refuses.
+    Raises BusyError if another process writes here, StorageError if the disk or the store refuses.
     """
-    with _lock(archive):
+    started_at = clock()
+    shard = f"-{archive.store.shard}" if archive.store.shard else ""  # runs of shards that begin together must differ
+    name = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}{shard}"
+    opened = OpenRun(name, kind, asked, started_at, versions, settings)
+    with archive.store.hold(opened) as check:
         recover(archive, clock)
         archive.look_again()  # another process may have written since this one last looked
-        started_at = clock()
-        name = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        run = Run(archive, OpenRun(name, kind, asked, started_at, versions, settings), clock)
+        run = Run(archive, opened, clock, check)
         try:
             yield run
         except BaseException as error:  # what was archived stays, also after Ctrl-C
@@ -101,56 +102,40 @@ def record(
             archive.look_again()
 
 
-@contextmanager
-def _lock(archive: Archive) -> Iterator[None]:
-    """One writer at a time, in an archive that has its directories."""
-    with refusals(archive.directory):
-        archive.segments_directory.mkdir(parents=True, exist_ok=True)
-        archive.manifests_directory.mkdir(exist_ok=True)
-    with alone(archive.directory / ".lock", "the archive", archive.directory):
-        yield
-
-
 def recover(archive: Archive, clock: Clock) -> None:
     """Give every segment that a killed run left behind its manifest. The writer's lock must be held."""
-    named = {segment.name for manifest in archive.manifests() for segment in manifest.segments}
-    for segment in archive.segment_names():
-        if segment not in named:
-            _seal(archive, _opened(archive, segment.removesuffix(SUFFIX), clock()), clock(), "interrupted")
-    for leftover in (
-        *archive.manifests_directory.glob("*.open"),
-        *archive.manifests_directory.glob(".*.part"),
-    ):
-        leftover.unlink()
+    store = archive.store
+    for file in store.leftovers():
+        store.keep(file)
+    manifests = archive.manifests()
+    named = {segment.name for manifest in manifests for segment in manifest.segments}
+    left = [segment for segment in archive.segment_names() if segment not in named]
+    runs = {manifest.run for manifest in manifests}
+    for run, segments in groupby(left, run_of):
+        found = [written(archive.segment(segment)) for segment in segments]
+        opened = _opened(archive, run, clock())
+        if run in runs:  # it lost its lease, was sealed by another process, and wrote on
+            others = (f"{run}.{number}" for number in count(2))
+            opened = msgspec.structs.replace(opened, run=next(other for other in others if other not in runs))
+        runs.add(_seal(archive, opened, clock(), "interrupted", found).run)
+    store.forget_notes()
 
 
 def _opened(archive: Archive, run: str, now: datetime) -> OpenRun:
     """What a killed run had noted; if even the note is lost, its name still tells the segment."""
-    note = archive.manifests_directory / f"{run}.open"
     try:
-        noted = msgspec.json.decode(note.read_bytes(), type=OpenRun)
+        noted = msgspec.json.decode(archive.store.note(run) or b"", type=OpenRun)
         return msgspec.structs.replace(noted, run=run)  # it names files: never by what a stranger's note says
-    except (FileNotFoundError, ValueError):  # ValueError: neither JSON nor UTF-8 after a power loss
+    except ValueError:  # neither JSON nor UTF-8 after a power loss
         return OpenRun(run, "unknown", {}, now, {})
 
 
-def _seal(archive: Archive, opened: OpenRun, ended_at: datetime, outcome: Outcome) -> Manifest:
-    """Write the manifest of a run from what its segment really holds, and chain it to the last one."""
-    path = archive.segments_directory / f"{opened.run}{SUFFIX}"
-    answered: Counter[str] = Counter()
-    bodies = intact = 0
-    leaves: list[bytes] = []
-    for frame in frames(path):
-        intact = frame.offset + frame.length
-        leaves += map(leaf, frame.texts())
-        with blaming(path.name):
-            lines = frame.lines()
-        for line in lines:
-            answered[str(line.statuscode)] += 1
-            bodies += not line.is_revisit
-    content = path.read_bytes()
+def _seal(
+    archive: Archive, opened: OpenRun, ended_at: datetime, outcome: Outcome, found: Sequence[Written]
+) -> Manifest:
+    """Write the manifest of a run from what its segments really hold, and chain it to the last one."""
+    answered = sum((one.answered for one in found), Counter[str]())
     last = archive.manifests()[-1:]
-    torn = len(content) - intact
     manifest = Manifest(
         sequence=last[0].sequence + 1 if last else 1,
         run=opened.run,
@@ -161,11 +146,12 @@ def _seal(archive: Archive, opened: OpenRun, ended_at: datetime, outcome: Outcom
         ended_at=ended_at,
         answered=dict(answered),
         captures=answered.total(),
-        bodies=bodies,
-        segments=(Segment(path.name, digest_of(content), len(content), answered.total(), torn, root(leaves)),),
+        bodies=sum(one.bodies for one in found),
+        segments=tuple(one.segment for one in found),
         versions=opened.versions,
         settings=opened.settings,
         previous=last[0].digest if last else None,
+        shard=archive.store.shard or msgspec.UNSET,
     ).sealed()
-    write_whole(archive.manifests_directory / manifest.file_name, manifest.encoded())
+    archive.store.add(manifest)
     return manifest

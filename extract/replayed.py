@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from extract.archive import Archive
+from extract.archive import Holdings
 from extract.capture import digest_of
 from extract.endpoints import NATIONAL, WIB, ContestType, Endpoint, level_of
 from extract.errors import EndpointError, UsageError
@@ -149,7 +149,7 @@ class ArchivedSource:
 
     def __init__(
         self,
-        archive: Archive,
+        archive: Holdings,
         versions: dict[str, list[Version]],
         span: tuple[datetime, datetime],
         label: str = "replay",
@@ -161,7 +161,7 @@ class ArchivedSource:
         self._load = lru_cache(_KEPT)(self._loaded)
 
     @classmethod
-    def of(cls, archive: Archive) -> "ArchivedSource":
+    def of(cls, archive: Holdings) -> "ArchivedSource":
         """The whole archive, read once. Raises UsageError if it holds nothing that could be served."""
         seen: dict[str, list[Version]] = defaultdict(list)
         label = "replay"
@@ -173,7 +173,7 @@ class ArchivedSource:
                     version = Version(capture.observed_at, capture.digest, capture.status, capture.mimetype)
                     seen[urlsplit(capture.url).path].append(version)
         if not seen:
-            raise UsageError(f"{archive.directory} holds no captures to serve; import or poll some first")
+            raise UsageError(f"{archive.place} holds no captures to serve; import or poll some first")
         moments = [version.since for versions in seen.values() for version in versions]
         changes = {path: list(_changes(sorted(versions))) for path, versions in sorted(seen.items())}
         return cls(archive, changes, (min(moments), max(moments)), label)

@@ -49,6 +49,7 @@ class SegmentWriter:
         self._size = 0
         self._opened_at: datetime | None = None
         self._descriptor: int | None = None
+        self.length = 0  # bytes on disk
 
     def append(self, capture: Capture, now: datetime, *, revisit: bool) -> None:
         """Add one capture; flushes when the frame is full or old."""
@@ -79,6 +80,7 @@ class SegmentWriter:
             written = 0
             while written < len(frame):  # a write may be short, above all when the disk is nearly full
                 written += os.write(self._descriptor, frame[written:])
+            self.length += len(frame)
             os.fsync(self._descriptor)
         except BaseException as error:
             self.close()  # nothing may follow a torn frame: O_EXCL keeps this file from being opened again

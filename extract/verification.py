@@ -7,9 +7,9 @@ from typing import NamedTuple
 import msgspec
 
 from extract.archive import Archive
-from extract.capture import Line, digest_of, from_line
+from extract.capture import Line, digest_of, digest_of_file, from_line
 from extract.errors import ArchiveError
-from extract.manifests import Manifest, Segment, read_manifest
+from extract.manifests import Manifest, Segment, decode_manifest
 from extract.merkle import leaf, root
 from extract.segments import frames
 
@@ -39,22 +39,22 @@ def verify(archive: Archive) -> Verdict:
     captures = 0
     for manifest in manifests:
         for segment in manifest.segments:
-            file = archive.segments_directory / segment.name
-            problems += [Problem(segment.name, manifest.run, what) for what in _segment(file, segment)]
             leaves: list[bytes] = []
-            try:
-                for line in _lines(file, leaves):
-                    captures += 1
-                    if line.is_revisit:
-                        what = f"revisits {line.digest}, which no capture holds"
-                        revisited[line.digest] = Problem(segment.name, manifest.run, what)
-                    elif digest_of(from_line(line).body or b"") == line.digest:
-                        stored.add(line.digest)
-                    else:
-                        what = f"the body of {line.original} is not {line.digest}"
-                        problems.append(Problem(segment.name, manifest.run, what))
-            except (ArchiveError, OSError, ValueError) as error:  # ValueError: JSON, UTF-8 and base64 alike
-                problems.append(Problem(segment.name, manifest.run, str(error)))
+            with archive.original(segment.name) as file:
+                problems += [Problem(segment.name, manifest.run, what) for what in _segment(file, segment)]
+                try:
+                    for line in _lines(file, leaves):
+                        captures += 1
+                        if line.is_revisit:
+                            what = f"revisits {line.digest}, which no capture holds"
+                            revisited[line.digest] = Problem(segment.name, manifest.run, what)
+                        elif digest_of(from_line(line).body or b"") == line.digest:
+                            stored.add(line.digest)
+                        else:
+                            what = f"the body of {line.original} is not {line.digest}"
+                            problems.append(Problem(segment.name, manifest.run, what))
+                except (ArchiveError, OSError, ValueError) as error:  # ValueError: JSON, UTF-8 and base64 alike
+                    problems.append(Problem(segment.name, manifest.run, str(error)))
             if segment.lines_root not in (msgspec.UNSET, root(leaves)):
                 problems.append(Problem(segment.name, manifest.run, "its lines are not those of its manifest"))
     problems += [problem for digest, problem in revisited.items() if digest not in stored]
@@ -66,20 +66,24 @@ def chain(archive: Archive) -> tuple[list[Manifest], list[Problem]]:
     """The manifests that can be read, first to newest, and what is wrong with the chain."""
     manifests: list[Manifest] = []
     problems: list[Problem] = []
-    for path in sorted(archive.manifests_directory.glob("[0-9]*.json")):
-        run = path.stem.split("-", 1)[-1]
+    for name, _ in archive.store.manifests():
+        run = name.removesuffix(".json").split("-", 1)[-1]
+        content = archive.store.manifest(name)
         try:
-            manifest = read_manifest(path)
+            manifest = decode_manifest(content, f"{archive.place}/manifests/{name}")
         except ArchiveError as error:
-            problems.append(Problem(path.name, run, str(error)))
+            problems.append(Problem(name, run, str(error)))
             continue
+        run = manifest.run if name == manifest.object_name else run  # such a name has none
         expected = manifests[-1].sequence + 1 if manifests else 1
-        if path.read_bytes() != manifest.encoded() or manifest.own_digest() != manifest.digest:
-            problems.append(Problem(path.name, run, "the manifest was changed after it was written"))
-        if manifest.sequence != expected or path.name != manifest.file_name:
-            problems.append(Problem(path.name, run, f"manifest {expected} should stand here"))
+        if content != manifest.encoded() or manifest.own_digest() != manifest.digest:
+            problems.append(Problem(name, run, "the manifest was changed after it was written"))
+        if manifest.sequence != expected or name not in (manifest.file_name, manifest.object_name):
+            problems.append(Problem(name, run, f"manifest {expected} should stand here"))
         elif manifest.previous != (manifests[-1].digest if manifests else None):
-            problems.append(Problem(path.name, run, "it does not follow the manifest before it"))
+            problems.append(Problem(name, run, "it does not follow the manifest before it"))
+        elif archive.store.shard and manifest.shard != archive.store.shard:
+            problems.append(Problem(name, run, f"it is no manifest of the shard {archive.store.shard}"))
         manifests.append(manifest)
     return manifests, problems
 
@@ -93,8 +97,8 @@ def _lines(file: Path, leaves: list[bytes]) -> Iterator[Line]:
 
 def _segment(file: Path, segment: Segment) -> Iterator[str]:
     """What is wrong with a segment's file as a whole."""
-    if file.exists() and digest_of(content := file.read_bytes()) != segment.digest:
-        yield f"the segment was changed: {len(content):,} bytes, {segment.length:,} expected, another digest"
+    if file.exists() and digest_of_file(file) != segment.digest:
+        yield f"the segment was changed: {file.stat().st_size:,} bytes, {segment.length:,} expected, another digest"
 
 
 def _strays(archive: Archive, manifests: list[Manifest]) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from extract.archive import Archive
+from extract.archive import Holdings
 from extract.capture import STAND_IN, Capture
 from extract.errors import ArchiveError
 from extract.manifests import Manifest
@@ -43,7 +43,7 @@ class Exported(msgspec.Struct):
 
 
 def export(
-    archive: Archive,
+    archive: Holdings,
     write: Callable[[bytes], object],
     wanted: Callable[[Capture], bool] = lambda _: True,
     *,

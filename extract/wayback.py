@@ -52,7 +52,11 @@ class WaybackSource:
         self._archive, self._patterns, self._span = archive, patterns, span
         self._clock, self._manners, self._base_url = clock, manners, base_url.rstrip("/")
         self._host = authority(base_url)
-        self._archived = {(url, moment): digest for url, moment, digest in archive.index.keys}
+        self._archived = {
+            (seen.url, seen.observed_at): seen.digest
+            for segment in archive.segment_names()
+            for _, seen in archive.captures(segment)
+        }
         self._known: dict[str, str] = {}  # the Archive's digest to ours
         self._fetched: dict[str, int] = {}  # lengths of the bodies of this run, by our digest
 

@@ -16,7 +16,7 @@ archive.command(export)
 @archive.command(name="list")
 def list_(*, format: Format = "table", settings: Here) -> int:  # noqa: A002 (the option is called --format)
     """List the runs: what each asked, and what it got."""
-    columns = ("sequence", "run", "kind", "outcome", "started_at", "captures", "bodies", "bytes", "digest")
+    columns = ("sequence", "run", "kind", "outcome", "started_at", "captures", "bodies", "bytes", "shard", "digest")
     rows = [
         (
             manifest.sequence,
@@ -27,12 +27,13 @@ def list_(*, format: Format = "table", settings: Here) -> int:  # noqa: A002 (th
             manifest.captures,
             manifest.bodies,
             sum(segment.length for segment in manifest.segments),
+            manifest.shard or None,
             manifest.digest,
         )
-        for manifest in settings.archive.manifests()
+        for manifest in settings.archives.manifests()
     ]
     if not rows:
-        say(f"The archive at {settings.archive.directory} is empty; load something first: realcount replay --help")
+        say(f"The archive at {settings.archives.place} is empty; load something first: realcount replay --help")
     if rows or format != "table":
         emit(columns, rows, format)
     return 0
@@ -43,16 +44,21 @@ def verify(*, settings: Here) -> int:
     """Compute every digest, count and link of the archive again; exit code 1 if anything differs."""
     from extract.verification import verify as check
 
-    verdict = check(settings.archive)
-    for problem in verdict.problems:
-        run = f"run {problem.run}" if problem.run else "no run"
-        print(printable(f"{problem.file} ({run}): {problem.what}"))
-    checked = f"{verdict.runs:,} runs, {verdict.captures:,} captures, {verdict.bodies:,} bodies"
-    if verdict.problems:
-        say(f"The archive is damaged: {len(verdict.problems):,} problems in {checked}. Restore the files named above.")
-        return 1
-    say(f"The archive is intact: {checked}.")
-    return 0
+    damaged = 0
+    for archive in settings.archives.members():
+        verdict = check(archive)
+        for problem in verdict.problems:
+            run = f"run {problem.run}" if problem.run else "no run"
+            place = f"{archive.store.shard}/{problem.file}" if archive.store.shard else problem.file
+            print(printable(f"{place} ({run}): {problem.what}"))
+        name = f"The shard {archive.store.shard}" if archive.store.shard else "The archive"
+        checked = f"{verdict.runs:,} runs, {verdict.captures:,} captures, {verdict.bodies:,} bodies"
+        if verdict.problems:
+            damaged += 1
+            say(f"{name} is damaged: {len(verdict.problems):,} problems in {checked}. Restore the files named above.")
+        else:
+            say(f"{name} is intact: {checked}.")
+    return 1 if damaged else 0
 
 
 @archive.command(name="show")
@@ -66,7 +72,7 @@ def show_(what: str, /, *, settings: Here) -> int:
     """
     from flows import views
 
-    return views.show_capture(settings.archive, what)
+    return views.show_capture(settings.archives, what)
 
 
 @export.command(name="warc")

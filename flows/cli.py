@@ -44,10 +44,12 @@ def _launch(
     data_dir: Annotated[Path, Parameter(help="Where archive and database lie.")] = Path("data"),
     parquet: Annotated[str | None, Parameter(help="Where loads put Parquet files; off: nowhere.")] = None,
     report: Annotated[str | None, Parameter(help="Where cycles put the page for people; off: nowhere.")] = None,
+    archive: Annotated[str | None, Parameter(help="Where the archive lies: a folder, or s3://bucket/prefix.")] = None,
+    shard: Annotated[str | None, Parameter(help="The part of the archive to write and load, such as pkwkp-31.")] = None,
 ) -> int:
     command, bound, given = app.parse_args(tokens, exit_on_error=False, print_error=False)
     if "settings" in given:
-        bound.arguments["settings"] = Settings(data_dir, parquet, report)
+        bound.arguments["settings"] = Settings(data_dir, parquet, report, archive, shard)
     return command(*bound.args, **bound.kwargs) or 0
 
 

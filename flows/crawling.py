@@ -185,7 +185,7 @@ def serve_archive(
         night = Night(seed=seed, lag=lag, revisions=revisions, withdrawal=withdrawal)
         source = SimulatedSource(Simulation(night))
     else:
-        source = ArchivedSource.of(settings.archive)
+        source = ArchivedSource.of(settings.archives)
     begins, ends = source.span
     start = at.replace(tzinfo=at.tzinfo or WIB) if at else begins
     clock = VirtualClock(start=start, speed=speed, end=ends if speed and ends > start else None, loops=loop)

@@ -113,7 +113,8 @@ def rebuild(data_dir: Path = Path("data")) -> State[Any]:
 
 def _settings(data_dir: Path) -> Settings:
     """A worker has no options of ours, but its environment."""
-    return Settings(Path(data_dir), os.environ.get("REALCOUNT_PARQUET"), os.environ.get("REALCOUNT_REPORT"))
+    told = ("REALCOUNT_PARQUET", "REALCOUNT_REPORT", "REALCOUNT_ARCHIVE", "REALCOUNT_SHARD")
+    return Settings(Path(data_dir), *map(os.environ.get, told))
 
 
 async def _tasks(depth: Level) -> polling.Step:

@@ -96,7 +96,7 @@ def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
         draft = settings.database.with_name(f".{settings.database.name}.part")
         for leftover in settings.data_dir.glob(f"{draft.name}*"):
             leftover.unlink()
-        report = load(settings.archive, draft, progress)
+        report = load(settings.archives, draft, progress)
         forget_log(settings.database)
         draft.replace(settings.database)
         _publish(settings)
@@ -106,7 +106,7 @@ def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
 def bring_up_to_date(settings: Settings, progress: Progress = quiet) -> tuple[LoadReport, bool]:
     """Load what the archive has and the database has not; publish if readers would see anything new."""
     with alone(settings.database):
-        report = load(settings.archive, settings.database, progress)
+        report = load(settings.archives, settings.database, progress)
         return report, _publish(settings)
 
 

@@ -11,9 +11,12 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from extract.archive import Archive
+from extract.archive import Archive, Holdings
 from extract.endpoints import WIB
 from extract.politeness import Manners
+from extract.shards import Archives
+from extract.stores import SHARDS, Folder, named
+from flows.secrets import secrets
 from warehouse.connection import PUBLISHED_FILE, WRITER_FILE
 
 
@@ -23,11 +26,20 @@ class Settings(msgspec.Struct, frozen=True):
     data_dir: Path = Path("data")
     parquet: str | None = None
     report: str | None = None
+    archive_at: str | None = None
+    shard: str | None = None
 
     @property
     def archive(self) -> Archive:
-        """The archive, the only truth."""
-        return _archive(self.data_dir / "archive")
+        """The archive that is written, the only truth: a shard of it if one was named. Raises UsageError."""
+        archives = _archives(self.archive_at or str(self.data_dir / "archive"), self.data_dir)
+        return archives.shard(self.shard) if self.shard else archives.root
+
+    @property
+    def archives(self) -> Holdings:
+        """What is read: the shard if one was named, else the archive with all its shards. Raises UsageError."""
+        archives = _archives(self.archive_at or str(self.data_dir / "archive"), self.data_dir)
+        return archives.shard(self.shard) if self.shard else archives
 
     @property
     def database(self) -> Path:
@@ -55,9 +67,16 @@ class Settings(msgspec.Struct, frozen=True):
         return Path(told) if told else self.data_dir / name
 
 
-@lru_cache(maxsize=1)  # one directory a process: cycle after cycle reads on in the same index
-def _archive(directory: Path) -> Archive:
-    return Archive(directory)
+@lru_cache(maxsize=1)  # one archive a process: cycle after cycle reads on in the same index
+def _archives(place: str, data_dir: Path) -> Archives:
+    if "://" not in place:
+        return Archives(Archive(Path(place)), lambda shard: Archive(Folder(Path(place, SHARDS, named(shard)), shard)))
+    from extract.objects import Objects
+
+    def opened(shard: str | None) -> Archive:
+        return Archive(Objects(place, data_dir, secrets(), shard and named(shard)))
+
+    return Archives(opened(None), opened)
 
 
 _LAYERS = ("extract", "transform", "load", "warehouse", "flows")

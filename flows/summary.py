@@ -38,7 +38,7 @@ def markdown(settings: Settings, request: Request, report: CycleReport) -> str:
         f"KPU's newest time: {moment(overall['newest_reported_at']) if overall['newest_reported_at'] else 'none yet'}. "
         f"Quarantined so far: {overall['quarantined']:,} captures.",
         *([_link(place)] if (place := settings.report_file) and place.exists() else []),
-        f"Source: {escaped(request.host)}. Database: `{settings.published}`, archive: `{settings.archive.directory}`.",
+        f"Source: {escaped(request.host)}. Database: `{settings.published}`, archive: `{settings.archive.place}`.",
     ]
     return "\n\n".join(lines)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from extract.archive import Archive
+from extract.archive import Holdings
 from extract.errors import UsageError
 from flows.output import Format, emit, moment, printable, readable, rounded, say, show
 from flows.settings import Settings
@@ -82,9 +82,9 @@ def status(connection: Any, settings: Settings, form: Format) -> int:
     if form != "table":
         emit(tuple(overall), [tuple(overall.values())], form)
         return 0
-    stored = sum(path.stat().st_size for path in settings.archive.segments_directory.glob("*"))
+    stored = sum(segment.length for manifest in settings.archives.manifests() for segment in manifest.segments)
     lines = {
-        "archive": f"{settings.archive.directory}: {overall['runs']:,} runs, {overall['captures']:,} captures, "
+        "archive": f"{settings.archive.place}: {overall['runs']:,} runs, {overall['captures']:,} captures, "
         f"{overall['bodies']:,} bodies in {stored:,} bytes",
         "database": f"{settings.published}: {overall['contests']:,} contests, {overall['units']:,} units, "
         f"{overall['tally_rows']:,} tally changes",
@@ -127,7 +127,7 @@ def status(connection: Any, settings: Settings, form: Format) -> int:
     return 0
 
 
-def show_capture(archive: Archive, what: str) -> int:
+def show_capture(archive: Holdings, what: str) -> int:
     """The bytes of one capture on stdout; where they come from on stderr."""
     found = None
     for segment in archive.segment_names():

@@ -80,7 +80,7 @@ def export_warc(
     if place == "-":
         if sys.stdout.isatty():
             raise UsageError("a WARC would garble the terminal; name a file, or pipe it somewhere")
-        written = export(settings.archive, sys.stdout.buffer.write, wanted, software=software)
+        written = export(settings.archives, sys.stdout.buffer.write, wanted, software=software)
         sys.stdout.buffer.flush()
         return written
     target = Path(place)
@@ -88,7 +88,7 @@ def export_warc(
     try:
         with draft.open("wb") as file:
             packed = not place.endswith(".warc")
-            written = export(settings.archive, file.write, wanted, software=software, is_packed=packed)
+            written = export(settings.archives, file.write, wanted, software=software, is_packed=packed)
             file.flush()
             os.fsync(file.fileno())
         if written.captures:

@@ -11,7 +11,7 @@ from typing import IO, Any
 import duckdb
 import msgspec
 
-from extract.archive import Archive
+from extract.archive import Holdings
 from extract.capture import Capture
 from extract.endpoints import Endpoint
 from extract.errors import ArchiveError, EndpointError, StorageError
@@ -69,7 +69,7 @@ class Staged(msgspec.Struct):
     quarantine_detail: str | None = None
 
 
-def load(archive: Archive, path: Path, progress: Progress = quiet) -> LoadReport:
+def load(archive: Holdings, path: Path, progress: Progress = quiet) -> LoadReport:
     """Take every run of the archive that the database does not have yet into it, all or nothing.
 
     Raises WarehouseError, BusyError or StorageError; the database is then as it was.
@@ -110,16 +110,11 @@ class Staging:
         self.with_unknown_keys = 0
         self._readings: dict[tuple[str, str, int, str | None], tuple[int | None, Document | Quarantine]] = {}
 
-    def take(self, archive: Archive, manifests: list[Manifest], progress: Progress) -> None:
+    def take(self, archive: Holdings, manifests: list[Manifest], progress: Progress) -> None:
         """Read the runs' captures; the same bytes under the same address are understood once."""
         with self.captures.open("wb") as captures, self.documents.open("wb") as documents:
             for manifest in manifests:
                 for segment in manifest.segments:
-                    if not (archive.segments_directory / segment.name).exists():
-                        raise ArchiveError(
-                            f"{segment.name} is gone, which manifest {manifest.sequence} names; "
-                            "restore it from a copy of the archive"
-                        )
                     found = 0
                     for _, capture in archive.captures(segment.name):
                         found += 1
@@ -132,7 +127,7 @@ class Staging:
                             "run: realcount archive verify"
                         )
 
-    def _stage(self, archive: Archive, run: str, capture: Capture, documents: IO[bytes]) -> Staged:
+    def _stage(self, archive: Holdings, run: str, capture: Capture, documents: IO[bytes]) -> Staged:
         staged = Staged(
             capture_id(capture),
             run,
