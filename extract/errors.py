@@ -11,6 +11,7 @@ RealcountError                      exit code 1: our fault unless a branch below
 ├── WarehouseError                  2: a database that this version must not touch
 ├── BusyError                       75: another process is writing; try again later
 └── SourceDownError                 75: the source is failing; try again later
+    └── RateLimitError              the rate that all crawlers share cannot be asked for
 
 The exit code is part of the contract with users' scripts.
 """
@@ -120,3 +121,10 @@ class SourceDownError(RealcountError):
         super().__init__(f"{source} is failing: {why}; what was archived is safe, try again {later}")
         self.source = source
         self.retry_after = retry_after
+
+
+class RateLimitError(SourceDownError):
+    """The rate that all crawlers share cannot be asked for, or is none any more: nothing is asked without it."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"the shared rate limit {name!r}", why)

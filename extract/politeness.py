@@ -87,7 +87,7 @@ class Pace:
     """One limiter for all requests: they leave one by one, spaced, and never inside a pause.
 
     `rate` is in requests a second, 0 for no limit. aiolimiter's rate is fixed at its birth, and ours must follow
-    what the source can bear.
+    what the source can bear. `shared` waits for a turn among the crawlers of other processes, after our own.
     """
 
     def __init__(
@@ -95,8 +95,10 @@ class Pace:
         rate: float,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        shared: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.rate = self._set_rate = rate
+        self._shared = shared
         self._monotonic = monotonic
         self._sleep = sleep
         self._queue = asyncio.Lock()  # first come, first served
@@ -104,16 +106,27 @@ class Pace:
         self._good = 0
 
     async def turn(self) -> float:
-        """Wait until the next request may leave; the moment it may, in seconds of the monotonic clock."""
-        if not self.rate and not self.is_paused:
+        """Wait until the next request may leave; the moment it may, in seconds of the monotonic clock.
+
+        Raises what `shared` raises: without a turn nothing leaves.
+        """
+        if not self.rate and not self.is_paused and not self._shared:
             return self._monotonic()
         async with self._queue:
-            while (wait := max(self._not_before, self._paused_until) - self._monotonic()) > 0:
-                await self._sleep(wait)
+            await self._own_turn()
+            if self._shared:
+                await self._shared()
+                while self.is_paused:  # asked for while we stood in line; the turn is lost
+                    await self._own_turn()
+                    await self._shared()
             now = self._monotonic()
             if self.rate:
                 self._not_before = now + _SLACK / self.rate
             return now
+
+    async def _own_turn(self) -> None:
+        while (wait := max(self._not_before, self._paused_until) - self._monotonic()) > 0:
+            await self._sleep(wait)
 
     @property
     def is_paused(self) -> bool:

@@ -58,6 +58,9 @@ class Crawl:
     contact: str | None = None
     """An address at which KPU can reach you; it travels in the User-Agent."""
 
+    rate_limit: str | None = None
+    """Name of a global concurrency limit of Prefect that all crawlers share; without it nothing is sent."""
+
     def request(self) -> "Request":
         """This crawl for the poller."""
         from flows.plan import Scope
@@ -70,7 +73,14 @@ class Crawl:
             reask_share=self.reask_share,
             budget=self.budget,
         )
-        return Request.of(scope, self.base_url, rate=self.rate, connections=self.connections, contact=self.contact)
+        return Request.of(
+            scope,
+            self.base_url,
+            rate=self.rate,
+            connections=self.connections,
+            contact=self.contact,
+            rate_limit=self.rate_limit,
+        )
 
 
 def poll(*, crawl: Crawl = Crawl(), once: bool = True, settings: Here) -> int:

@@ -14,9 +14,10 @@ import msgspec
 from extract.client import Client
 from extract.endpoints import Endpoint
 from extract.errors import RegionError, SourceDownError, UsageError
-from extract.politeness import Manners, authority
+from extract.politeness import Manners, Pace, authority
 from flows.cadence import next_cycle, next_fixed
 from flows.cycle import Counts, Cycle, open_cycle
+from flows.pacing import shared_turns
 from flows.plan import Scope
 from flows.replay import bring_up_to_date, now
 from flows.reporting import write_report
@@ -32,11 +33,12 @@ Step = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What to poll, from whom, and how politely."""
+    """What to poll, from whom, and how politely; `rate_limit` names the limit that it shares with other crawlers."""
 
     scope: Scope
     manners: Manners
     base_url: str | None = None
+    rate_limit: str | None = None
 
     @classmethod
     def of(
@@ -47,13 +49,16 @@ class Request(msgspec.Struct, frozen=True):
         rate: float = 5.0,
         connections: int = 4,
         contact: str | None = None,
+        rate_limit: str | None = None,
     ) -> Self:
         """A request to KPU's own host, or to a stand-in at `base_url`; no other host is ever asked."""
         if base_url and {"?", "#"} & set(base_url):  # paths are put behind it, and manifests keep it for ever
             raise UsageError("a base URL is a host and at most a path, with neither '?' nor '#'; leave them out")
         host = authority(Endpoint(scope.election, "paslon", scope.contest_types[0]).url(base_url))
         manners = Manners(frozenset({host}), rate=rate, connections=connections)
-        return cls(scope, msgspec.structs.replace(manners, contact=contact) if contact else manners, base_url)
+        if contact:
+            manners = msgspec.structs.replace(manners, contact=contact)
+        return cls(scope, manners, base_url, rate_limit)
 
     @property
     def host(self) -> str:
@@ -101,7 +106,14 @@ async def poll(
         try:
             with open_cycle(settings, request.scope, request.base_url, clock, request.manners) as cycle:
                 async with (
-                    Client(request.manners, clock, cycle.keep, source=request.host) as client,
+                    shared_turns(request.rate_limit) as shared,
+                    Client(
+                        request.manners,
+                        clock,
+                        cycle.keep,
+                        source=request.host,
+                        pace=Pace(request.manners.rate, shared=shared),
+                    ) as client,
                     _ticking(cycle.tick),
                     _stopping(told, cycle.stop),
                 ):
