@@ -38,6 +38,15 @@ def rhythm(reported: Sequence[datetime]) -> timedelta:
     return min(max(commonest, SHORTEST), LONGEST)
 
 
+def asking_ends(started_at: datetime, every: timedelta, afterwards: timedelta | None) -> datetime:
+    """When a cycle asks for nothing more, so that it ends before the next begins: archiving the rest, loading and
+    publishing take as long as `afterwards`, the last time, and a quarter; a tenth of the interval if nobody knows yet.
+    """
+    every = max(every, SHORTEST)  # or there would be time for nothing
+    needed = every / 10 if afterwards is None else afterwards * 1.25
+    return started_at + max(every - needed, every / 4)
+
+
 def next_fixed(now: datetime, started_at: datetime, every: timedelta) -> datetime:
     """When the next cycle begins at a fixed interval: one that takes longer is not caught up with, and a clock that
     was set back is not waited for.

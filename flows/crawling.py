@@ -251,6 +251,8 @@ def _tell(report: "CycleReport") -> None:
         f"Asked for {counts.asked.total():,} documents in {seconds:,.1f} s: {counts.changed:,} changed, "
         f"{counts.unchanged:,} unchanged, {counts.unfit.total():,} not understood, {counts.failed:,} unanswered."
     )
+    if counts.waiting:
+        say(f"{counts.waiting:,} more wait for the next cycle; a higher rate or a smaller depth would keep up.")
     if report.load.with_unknown_keys:
         say(f"{report.load.with_unknown_keys:,} of them have keys that are not known here. See: realcount status")
     sys.stderr.flush()

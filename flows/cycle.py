@@ -13,15 +13,14 @@ from extract.capture import Capture
 from extract.endpoints import Endpoint, Level
 from extract.politeness import Manners
 from extract.recording import Run, record
-from flows.plan import ORDER, Known, Plan, Scope
+from flows.knowledge import Knowledge, decoded
+from flows.plan import ORDER, Plan, Scope
 from flows.replay import bring_up_to_date
 from flows.settings import Settings, recorded, versions
 from transform.model import Document
 from transform.normalise import read
 from warehouse import queries
 from warehouse.connection import reading
-
-_known = msgspec.json.Decoder(Known, strict=False)  # moments come as seconds since 1970
 
 
 class Source(Protocol):
@@ -35,7 +34,8 @@ class Source(Protocol):
 
 
 class Counts(msgspec.Struct):
-    """What became of a cycle: documents asked for by level, answers by status, what they said, and why not."""
+    """What became of a cycle: documents asked for by level, answers by status, what they said, and why not; and how
+    many documents were wanted that there was no time for."""
 
     asked: Counter[str] = msgspec.field(default_factory=Counter)
     answered: Counter[str] = msgspec.field(default_factory=Counter)
@@ -43,6 +43,7 @@ class Counts(msgspec.Struct):
     unchanged: int = 0
     failed: int = 0
     unfit: Counter[str] = msgspec.field(default_factory=Counter)
+    waiting: int = 0
 
     @property
     def is_fruitless(self) -> bool:
@@ -59,6 +60,7 @@ class Cycle:
         self.counts = Counts()
         self.plan = plan
         self.is_stopping = False
+        self.is_over: Callable[[], bool] = lambda: self.is_stopping
         self._base_url = base_url
         self._run = run
 
@@ -76,6 +78,13 @@ class Cycle:
         """Put on disk what was answered, also while the next answer is waited for."""
         self._run.tick()
 
+    def end_at(self, moment: datetime, clock: Callable[[], datetime], rate: float) -> None:
+        """Leave to the next cycle what there is no time for: asking ends then, at `rate` requests/s (0: no limit)."""
+        self.is_over = lambda: self.is_stopping or clock() >= moment
+        if rate:
+            most = max(1, int(rate * (moment - clock()).total_seconds()))
+            self.plan.budget = min(most, self.plan.budget or most)
+
     def stop(self) -> None:
         """Finish what is being asked, and ask nothing more."""
         self.is_stopping = True
@@ -84,8 +93,9 @@ class Cycle:
     async def ask_level(self, source: Source, level: Level) -> int:
         """Ask for all that is wanted at a level, and once more for what came back unusable; returns the requests."""
         before = self.counts.asked.total()
+        self.plan.ration(level)
         unusable: list[Endpoint] = []
-        while (wanted := self.plan.wanted(level)) and not self.is_stopping:
+        while (wanted := self.plan.wanted(level)) and not self.is_over():
             unusable += await self._ask(source, level, wanted)
         await self._ask(source, level, self.plan.within_budget(unusable))
         return self.counts.asked.total() - before
@@ -94,6 +104,7 @@ class Cycle:
         """Ask again for the oldest documents; returns the requests."""
         wanted = self.plan.reasked()
         await self._ask(source, "asked again", wanted)
+        self.counts.waiting = self.plan.waiting(self.levels)
         return len(wanted)
 
     async def _ask(self, source: Source, name: str, wanted: list[Endpoint]) -> list[Endpoint]:
@@ -110,7 +121,7 @@ class Cycle:
     def _addresses(self, name: str, endpoints: dict[str, Endpoint]) -> Iterator[tuple[str, Validators | None]]:
         """Handed out one by one: what was not handed out when the cycle stops was not asked."""
         for url, endpoint in endpoints.items():
-            if self.is_stopping:
+            if self.is_over():
                 return
             self.plan.ask(endpoint)
             self.counts.asked[name] += 1
@@ -138,10 +149,12 @@ def open_cycle(
     base_url: str | None,
     clock: Callable[[], datetime],
     manners: Manners | None = None,
+    knowledge: Knowledge | None = None,
 ) -> Iterator[Cycle]:
     """A cycle with the archive locked: what a killed run left is loaded first, then the plan is made.
 
-    The manifest keeps the `manners` with which the source is asked.
+    The manifest keeps the `manners` with which the source is asked. `knowledge` is what the last cycle of the same
+    scope knew, for a process that goes on.
 
     Raises BusyError if another process crawls into the same directory.
     """
@@ -149,18 +162,26 @@ def open_cycle(
     how = recorded(manners) if manners else {}
     with record(settings.archive, "poll", asked, clock, versions(), how) as run:
         bring_up_to_date(settings)
-        yield Cycle(scope, base_url, run, read_plan(settings, scope))
+        yield Cycle(scope, base_url, run, read_plan(settings, scope, knowledge))
 
 
-def read_plan(settings: Settings, scope: Scope) -> Plan:
-    """The plan of the next cycle, from what the database says of every document."""
+def read_plan(settings: Settings, scope: Scope, knowledge: Knowledge | None = None) -> Plan:
+    """The plan of the next cycle, from what the database says of every document; of those that its runs since were
+    about, if there is knowledge of the others."""
+    knowledge = Knowledge() if knowledge is None else knowledge
     with reading(settings.published) as connection:
         sequence = queries.next_sequence(connection)
+        runs = queries.runs(connection)
+        if not knowledge.runs <= runs:  # it is of another database
+            knowledge.forget()
         lines = queries.ask(
             connection,
             "documents",
             election=scope.election,
             contest_types=list(scope.contest_types),
             longest_code=scope.longest_code,
+            known_runs=list(knowledge.runs),
         )
-        return Plan(scope, sequence, [_known.decode(line) for (line,) in lines.rows])
+        knowledge.take(one for one in decoded(line for (line,) in lines.rows) if scope.covers(one[0]))
+        knowledge.runs |= runs
+        return Plan(scope, sequence, knowledge)

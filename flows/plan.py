@@ -2,11 +2,13 @@
 
 Every count document lists its children's figures. A child is *stale* when its parent's row differs from the child's
 own chart; only stale children are asked for, level by level from the top, so that the national picture is there
-first. All of it is derived from the warehouse, so nothing has to be remembered between cycles or after a crash.
+first. All of it is derived from the warehouse, so nothing has to be remembered after a crash; who goes on for many
+cycles may keep it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from heapq import nsmallest
 from math import ceil
 
 import msgspec
@@ -15,8 +17,9 @@ from extract.answers import Validators
 from extract.endpoints import LEVELS, NATIONAL, ContestType, ElectionId, Endpoint, Level, level_of, parent_of
 from extract.errors import UsageError
 from extract.provinces import provinces
+from flows.knowledge import Figures, Key, Knowledge, State
 from flows.shards import Shard
-from transform.model import Document
+from transform.model import Document, Tally
 
 ORDER: tuple[Level, ...] = tuple(LEVELS.values())
 """From the top: a parent is always asked before its children."""
@@ -54,98 +57,63 @@ class Scope(msgspec.Struct, frozen=True):
 
     def covers(self, endpoint: Endpoint) -> bool:
         """Whether a document is of this crawl: a database may hold others, from another crawl or a replay."""
-        region = endpoint.region
         if self.shard and Shard.of(endpoint).name != self.shard:
             return False
-        return region == NATIONAL or any(
-            region.startswith(root) or (endpoint.document == "wilayah" and root.startswith(region))
-            for root in self.roots or provinces(endpoint.contest_type)
-        )
-
-
-class Figures(msgspec.Struct, frozen=True):
-    """What a chart or a row says of a region, as far as it shows whether the region's own document has news."""
-
-    votes: Mapping[str, int]
-    stations: int | None
-    reported_at: datetime | None
-
-    @property
-    def says_something(self) -> bool:
-        """Before the first station reports there is nothing below to see."""
-        return bool(self.stations) or any(self.votes.values())
-
-    def agrees_with(self, other: "Figures") -> bool:
-        """Same votes, same stations."""
-        return (self.votes, self.stations) == (other.votes, other.stations)
-
-    def is_no_older_than(self, other: "Figures | None") -> bool:
-        """Caches serve old copies again: what they say is no news."""
-        return not (other and other.reported_at and self.reported_at and self.reported_at < other.reported_at)
-
-
-class State(msgspec.Struct):
-    """What is known of one document: its own chart, its parent's row, when and how often it was asked."""
-
-    own: Figures | None = None
-    row: Figures | None = None
-    last_run: int | None = None
-    last_observed_at: datetime | None = None
-    validators: Validators | None = None
-    tries: int = 0
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether the parent tells of something that the document as we have it does not."""
-        if self.row is None or not (self.row.says_something or self.own):
-            return False
-        if self.own is None:
+        region, roots = endpoint.region, self.roots or provinces(endpoint.contest_type)
+        if region == NATIONAL or region.startswith(roots):
             return True
-        # KPU writes parents later than children: a row older than the document has nothing to tell about it
-        return not self.row.agrees_with(self.own) and self.row.is_no_older_than(self.own)
-
-
-class Known(msgspec.Struct, frozen=True):
-    """A document and what is known of it."""
-
-    endpoint: Endpoint
-    state: State
+        return endpoint.document == "wilayah" and any(root.startswith(region) for root in roots)
 
 
 class Plan:
     """The documents of one cycle. Ask it level by level, and tell it what every answer said."""
 
-    def __init__(self, scope: Scope, sequence: int, known: Iterable[Known] = ()) -> None:
+    def __init__(self, scope: Scope, sequence: int, known: Knowledge | None = None) -> None:
         self.scope = scope
-        self.asked: set[Endpoint] = set()
+        self.known = Knowledge() if known is None else known
+        self.asked: set[Key] = set()
         self.requests = 0
+        self.budget = scope.budget
+        """The most documents that this cycle asks for; 0 for any number."""
         self._sequence = sequence
-        self._levels: dict[Level, dict[Endpoint, State]] = {level: {} for level in ORDER}
-        for one in known:
-            if scope.covers(one.endpoint):
-                self._levels[level_of(one.endpoint.region)][one.endpoint] = one.state
+        self._ration = scope.budget
+
+    def ration(self, level: Level) -> None:
+        """Give a level its part of what the cycle may still ask: half, so that those below it are never starved; the
+        finest one nine tenths, so that there is something left for the oldest documents.
+        """
+        left = self.budget - self.requests
+        self._ration = self.budget - (left // 10 if level == self.scope.depth else left // 2)
 
     def wanted(self, level: Level) -> list[Endpoint]:
         """What to ask for at this level now: roots, stale documents, and the lists that name what is there."""
-        wanted = dict.fromkeys((*self._starting_points(level), *self._stale(level), *self._unnamed(level)))
-        return self.within_budget(endpoint for endpoint in wanted if endpoint not in self.asked)
+        return self.within_budget(self._all_wanted(level))
+
+    def waiting(self, levels: Iterable[Level]) -> int:
+        """Documents that are wanted and were not asked for: the next cycle's."""
+        return sum(len(self._all_wanted(level)) for level in levels)
 
     def reasked(self) -> list[Endpoint]:
         """The oldest documents, a small share of all: so that changes that cancel out are found too."""
-        captured = [
-            (state.last_observed_at, endpoint)
-            for states in self._levels.values()
-            for endpoint, state in states.items()
-            if state.last_observed_at and state.validators
-        ]
-        share = ceil(self.scope.reask_share * len(captured))
-        oldest = sorted(entry for entry in captured if entry[1] not in self.asked)[:share]
-        return self.within_budget(endpoint for _, endpoint in oldest)
+        self._ration = self.budget
+        share = ceil(self.scope.reask_share * sum(_is_captured(state) for _, state in self.known))
+        oldest = nsmallest(
+            share,
+            (
+                (state.last_observed_at or _NEVER, document, contest_type, region)
+                for (contest_type, document, region), state in self.known
+                if _is_captured(state) and (contest_type, document, region) not in self.asked
+            ),
+        )
+        return self.within_budget(
+            Endpoint(self.scope.election, document, contest_type, region)
+            for _, document, contest_type, region in oldest
+        )
 
     def within_budget(self, wanted: Iterable[Endpoint]) -> list[Endpoint]:
-        """As many as the cycle has left; the others are still stale in the next one."""
+        """As many as the level has left; the others are still stale in the next cycle."""
         found = list(wanted)
-        return found[: max(0, self.scope.budget - self.requests)] if self.scope.budget else found
+        return found[: max(0, self._ration - self.requests)] if self.budget else found
 
     def validators(self, endpoint: Endpoint) -> Validators | None:
         """The bytes we have of a document, and what the source gave to recognise them by."""
@@ -153,23 +121,39 @@ class Plan:
 
     def ask(self, endpoint: Endpoint) -> None:
         """Note that a document is being asked for: once a cycle is enough."""
-        self.asked.add(endpoint)
+        self.asked.add(_key(endpoint))
         self.requests += 1
 
     def learn(self, document: Document) -> None:
-        """Take in what an answer said of its own region and of the region's children."""
-        endpoint = document.endpoint
+        """Take in what an answer said of its own region and of the region's children; caches serve old copies again:
+        what they say is no news.
+        """
+        said_at, before = document.reported_at, self._state(document.endpoint).reported_at
+        if not document.tallies or (before and said_at and said_at < before):
+            return
         for tally in document.tallies:
-            said = Figures(tally.votes, tally.stations_reported, document.reported_at)
             if tally.witness == "self":
-                state = self._state(endpoint)
-                if said.is_no_older_than(state.own):
-                    state.own = said
+                self._learn(document.endpoint, tally, said_at)
             elif len(tally.unit_code) <= self.scope.longest_code:
-                state = self._state(msgspec.structs.replace(endpoint, region=tally.unit_code))
-                if said.is_no_older_than(state.row):
-                    state.tries = state.tries if state.row and state.row.agrees_with(said) else 0
-                    state.row = said
+                self._learn_row(document.endpoint, tally)
+
+    def _learn(self, endpoint: Endpoint, tally: Tally, said_at: datetime | None) -> None:
+        state = self._state(endpoint)
+        said = Figures.of(tally.votes, tally.stations_reported)
+        state.own, state.reported_at = state.row if state.row == said else said, said_at
+        self.known.put(_key(endpoint), state)
+
+    def _learn_row(self, parent: Endpoint, tally: Tally) -> None:
+        key: Key = (parent.contest_type, "hhcw", tally.unit_code)
+        state = self.known.find(key) or State()
+        said = Figures.of(tally.votes, tally.stations_reported)
+        if state.row != said:
+            state.row, state.tries = state.own if state.own == said else said, 0
+            self.known.put(key, state)
+
+    def _all_wanted(self, level: Level) -> list[Endpoint]:
+        wanted = dict.fromkeys((*self._starting_points(level), *self._stale(level), *self._unnamed(level)))
+        return [endpoint for endpoint in wanted if _key(endpoint) not in self.asked]
 
     def _starting_points(self, level: Level) -> Iterator[Endpoint]:
         """The roots of the crawl, every cycle; the pairs, and the lists that name the roots, until they are there."""
@@ -186,33 +170,37 @@ class Plan:
             yield from (one for one in here if self._is_missing(one))
             for region in roots:
                 root = Endpoint(self.scope.election, "hhcw", contest_type, region)
+                state = self._state(root)
                 is_here = level_of(region) == level and self.scope.covers(root)
-                if is_here and (self._state(root).validators or self._is_due(self._state(root))):
+                if is_here and (state.packed_validators or self._is_due(state)):
                     yield root
 
     def _stale(self, level: Level) -> Iterator[Endpoint]:
         """Documents whose parents tell of news, those that keep disagreeing at growing distance; the oldest first,
         so that a budget leaves none behind for ever."""
-        stale = [
-            (state.last_observed_at or _NEVER, endpoint)
-            for endpoint, state in self._levels[level].items()
-            if endpoint.document == "hhcw" and state.is_stale and self._is_due(state)
-        ]
+        stale = []
+        for contest_type in self.scope.contest_types:
+            for region in self.known.differing(contest_type, _length(level)):
+                endpoint = Endpoint(self.scope.election, "hhcw", contest_type, region)
+                state = self._state(endpoint)
+                parent = self.known.find((contest_type, "hhcw", parent_of(region) or NATIONAL))
+                if state.is_stale(parent) and self._is_due(state) and self.scope.covers(endpoint):
+                    stale.append((state.last_observed_at or _NEVER, endpoint))
         yield from (endpoint for _, endpoint in sorted(stale))
 
     def _unnamed(self, level: Level) -> Iterator[Endpoint]:
         """Region lists that were never captured, of regions whose count was."""
         if level != "tps":
-            for endpoint, state in list(self._levels[level].items()):
-                if endpoint.document == "hhcw" and state.own:
-                    names = msgspec.structs.replace(endpoint, document="wilayah")
+            for contest_type in self.scope.contest_types:
+                for region in self.known.unnamed(contest_type, _length(level)):
+                    names = Endpoint(self.scope.election, "wilayah", contest_type, region)
                     if self._is_missing(names):
                         yield names
 
     def _is_missing(self, endpoint: Endpoint) -> bool:
         """Whether it never answered with something understood, and is due to be asked again."""
         state = self._state(endpoint)
-        return not state.validators and self._is_due(state)
+        return not state.packed_validators and self._is_due(state)
 
     def _is_due(self, state: State) -> bool:
         """Whether enough cycles went by: 1, 2, 4, … after each fruitless try, as for a document that answers 404."""
@@ -221,4 +209,17 @@ class Plan:
         return self._sequence - state.last_run >= 1 << min(state.tries - 1, _FARTHEST)
 
     def _state(self, endpoint: Endpoint) -> State:
-        return self._levels[level_of(endpoint.region)].setdefault(endpoint, State())
+        return self.known.find(_key(endpoint)) or State()
+
+
+def _key(endpoint: Endpoint) -> Key:
+    return endpoint.contest_type, endpoint.document, endpoint.region
+
+
+def _is_captured(state: State) -> bool:
+    return state.last_observed_at is not None and state.packed_validators is not None
+
+
+def _length(level: Level) -> int:
+    """Length of the codes of a level; the country's is `0`."""
+    return next(length for length, name in LEVELS.items() if name == level) or len(NATIONAL)

@@ -15,8 +15,9 @@ from extract.client import Client
 from extract.endpoints import Endpoint
 from extract.errors import RegionError, SourceDownError, UsageError
 from extract.politeness import Manners, Pace, authority
-from flows.cadence import next_cycle, next_fixed
+from flows.cadence import USUAL, asking_ends, next_cycle, next_fixed, rhythm
 from flows.cycle import Counts, Cycle, open_cycle
+from flows.knowledge import Knowledge
 from flows.pacing import shared_turns
 from flows.plan import Scope
 from flows.replay import bring_up_to_date, now
@@ -83,6 +84,14 @@ class CycleReport(msgspec.Struct, frozen=True):
         return self.counts.changed > 0
 
 
+class Memory(msgspec.Struct):
+    """What a process keeps from cycle to cycle: what it knows of the documents, and how long a cycle took after the
+    last answer. Whoever begins without it reads all of it from the database."""
+
+    knowledge: Knowledge = msgspec.field(default_factory=Knowledge)
+    afterwards: timedelta | None = None
+
+
 async def at_once(name: str, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ARG001 (a Step has a name)
     """The plain step."""
     return await work()
@@ -94,17 +103,25 @@ async def poll(
     step: Step = at_once,
     clock: Callable[[], datetime] = now,
     told: asyncio.Event | None = None,
+    memory: Memory | None = None,
+    within: timedelta | None = None,
 ) -> CycleReport:
     """One cycle. A source that fails ends it early, and so does `told` (else Ctrl-C or SIGTERM): what was archived
-    until then is loaded and published all the same.
+    until then is loaded and published all the same. With `within` it takes no longer than that: what matters most is
+    asked for, the rest in the next cycle.
 
     Raises BusyError if another process crawls into the same directory.
     """
-    started_at = clock()
+    started_at = answered_at = clock()
+    memory = memory or Memory()
     down = None
     with nullcontext(told) if told else _told_by_signals() as told:
         try:
-            with open_cycle(settings, request.scope, request.base_url, clock, request.manners) as cycle:
+            with open_cycle(
+                settings, request.scope, request.base_url, clock, request.manners, memory.knowledge
+            ) as cycle:
+                if within:
+                    cycle.end_at(asking_ends(started_at, within, memory.afterwards), clock, request.manners.rate)
                 async with (
                     shared_turns(request.rate_limit) as shared,
                     Client(
@@ -120,11 +137,13 @@ async def poll(
                     for level in cycle.levels:
                         await step(f"ask {level}", partial(cycle.ask_level, client, level))
                     await step("ask the oldest again", partial(cycle.reask, client))
+                    answered_at = clock()
                     _expect_answers(request, cycle)
         except SourceDownError as error:
             down = error
         loaded, is_published = await step("load and publish", partial(_load, settings))
         await step("write the report", partial(_report, settings, request.scope, clock(), is_published))
+        memory.afterwards = clock() - answered_at if answered_at > started_at else memory.afterwards
         return CycleReport(started_at, clock(), cycle.counts, loaded, is_published, down, told.is_set())
 
 
@@ -136,15 +155,20 @@ async def follow(
     step: Step = at_once,
 ) -> CycleReport:
     """Cycles until told to stop, in KPU's rhythm unless `every` says otherwise; `tell` hears of each, and when the
-    next begins. A failing source is tried again in the next cycle. Returns the last cycle's report.
+    next begins. A cycle ends before the next begins, if need be with documents left for it. A failing source is tried
+    again in the next cycle. Returns the last cycle's report.
     """
-    quiet = 0
+    quiet, memory, usual = 0, Memory(), USUAL
     with _told_by_signals() as told:
         while True:
-            report = await poll(settings, request, step, told=told)
+            report = await poll(settings, request, step, told=told, memory=memory, within=every or usual)
             quiet = 0 if report.is_new else quiet + 1
-            fixed = every and next_fixed(now(), report.started_at, every)
-            begins = fixed or next_cycle(now(), _seen(settings), quiet)
+            if every:
+                begins = next_fixed(now(), report.started_at, every)
+            else:
+                seen = _seen(settings)
+                usual = rhythm([reported for reported, _ in seen])
+                begins = next_cycle(now(), seen, quiet)
             tell(report, begins)
             with suppress(TimeoutError):
                 await asyncio.wait_for(told.wait(), (begins - now()).total_seconds())

@@ -13,7 +13,8 @@ from extract.answers import Validators
 from extract.capture import Capture, capture
 from extract.endpoints import LEVELS, NATIONAL, Endpoint, level_of
 from flows.cycle import Cycle, open_cycle
-from flows.plan import Figures, Known, Scope, State
+from flows.knowledge import Figures, Knowledge, State, packed
+from flows.plan import Scope
 from flows.replay import bring_up_to_date
 from flows.settings import Settings
 from transform.model import Document
@@ -74,15 +75,18 @@ def crawl(
     source: InProcess,
     clock: Callable[[], datetime],
     begun: Callable[[Cycle], object] = lambda _: None,
+    knowledge: Knowledge | None = None,
 ) -> Cycle:
-    """One cycle, as a process just started would do it: all it knows is in the data directory."""
+    """One cycle, as a process just started would do it: all it knows is in the data directory. Or as one that goes on
+    would, with what it knew.
+    """
 
     async def levels(cycle: Cycle) -> None:
         for level in cycle.levels:
             await cycle.ask_level(source, level)
         await cycle.reask(source)
 
-    with open_cycle(settings, scope, None, clock) as cycle:
+    with open_cycle(settings, scope, None, clock, knowledge=knowledge) as cycle:
         source.keep = cycle.keep
         begun(cycle)
         asyncio.run(levels(cycle))
@@ -213,7 +217,7 @@ class Memory:
         understood = said if isinstance(said, Document) else None
         self._seen[Endpoint.from_url(answer.url)].append((self._cycle, answer, understood))
 
-    def known(self) -> list[Known]:
+    def known(self) -> dict[Endpoint, State]:
         """Every document that was asked for, or that a table names."""
         rows = {}
         for endpoint in list(self._seen):
@@ -223,7 +227,13 @@ class Memory:
                         rows[msgspec.structs.replace(endpoint, region=tally.unit_code)] = self._row(
                             endpoint, tally.unit_code
                         )
-        return [Known(one, self._state(one, *rows.get(one, (None, None)))) for one in {*self._seen, *rows}]
+        return {one: self._state(one, *rows.get(one, (None, None))) for one in {*self._seen, *rows}}
+
+    def knowledge(self) -> Knowledge:
+        """The same, as a planner has it."""
+        knowledge = Knowledge()
+        knowledge.take(self.known().items())
+        return knowledge
 
     def _versions(self, endpoint: Endpoint) -> list[tuple[datetime, Document]]:
         """What was understood of a document, in the order of KPU's own time."""
@@ -239,7 +249,7 @@ class Memory:
         newest = told[-1][2]
         since = next(n for n in range(len(told), 0, -1) if n == 1 or told[n - 2][2] != newest) - 1
         assert newest
-        return Figures(newest.votes, newest.stations_reported, told[-1][1]), told[since][0]
+        return Figures.of(newest.votes, newest.stations_reported), told[since][0]
 
     def _state(self, endpoint: Endpoint, row: Figures | None, since: datetime | None) -> State:
         seen, versions = self._seen.get(endpoint, []), self._versions(endpoint) if endpoint in self._seen else []
@@ -247,16 +257,17 @@ class Memory:
         for _, said in versions[-1:]:
             for tally in said.tallies:
                 if tally.witness == "self":
-                    own = Figures(tally.votes, tally.stations_reported, said.reported_at)
+                    own = Figures.of(tally.votes, tally.stations_reported)
         whole = [answer for _, answer, said in seen if said and answer.status == 200]
         validators = None
         if whole:
             newest = max(whole, key=lambda answer: answer.observed_at)
-            validators = Validators(newest.digest, newest.length, newest.headers.get("etag"))
+            validators = packed(Validators(newest.digest, newest.length, newest.headers.get("etag")))
         tries = {cycle for cycle, answer, _ in seen if since is None or answer.observed_at >= since}
         return State(
             own,
             row,
+            versions[-1][1].reported_at if versions else None,
             max((cycle for cycle, _, _ in seen), default=None),
             max((answer.observed_at for _, answer, _ in seen), default=None),
             validators,

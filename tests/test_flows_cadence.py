@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract.errors import UsageError
-from flows.cadence import LONGEST, SHORTEST, USUAL, next_cycle, parse_every, rhythm
+from flows.cadence import LONGEST, SHORTEST, USUAL, asking_ends, next_cycle, parse_every, rhythm
 
 TEN = datetime(2024, 11, 28, 3, 0, 5, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -74,3 +74,13 @@ def test_while_nothing_changes_the_distance_doubles_and_the_first_change_brings_
 def test_the_next_cycle_is_never_now_and_never_far_away(now: datetime, count: int, quiet: int) -> None:
     wait = next_cycle(now, [pair for pair in quarters(count) if pair[1] <= now], quiet) - now
     assert SHORTEST <= wait <= LONGEST + timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("afterwards", "minutes"),
+    [(None, 13.5), (0, 15), (120, 12.5), (3600, 3.75)],
+    ids=["nobody knows yet", "nothing", "two minutes", "longer than there is time"],
+)
+def test_a_cycle_leaves_time_for_what_comes_after_the_last_answer(afterwards: float | None, minutes: float) -> None:
+    needed = None if afterwards is None else timedelta(seconds=afterwards)
+    assert asking_ends(TEN, QUARTER, needed) - TEN == timedelta(minutes=minutes)

@@ -104,6 +104,11 @@ def next_sequence(connection: duckdb.DuckDBPyConnection) -> int:
     return int(ask(connection, "next_sequence").records()[0]["sequence"])
 
 
+def runs(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """The names of the runs that are loaded."""
+    return {run for (run,) in ask(connection, "loaded_runs").rows}
+
+
 def fingerprint(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Rows and sha256 of every table's contents: equal for equal sets of captures, whatever their order."""
     return ask(connection, "fingerprint").records()
