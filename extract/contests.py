@@ -23,6 +23,7 @@ ELECTING: dict[SimulatedType, Level] = {"pkwkp": "province", "pkwkk": "regency"}
 
 _SINGLE: dict[SimulatedType, int] = {"pkwkp": 1, "pkwkk": 36}
 _BLANK_FIRST = 14  # all of them in the regencies
+_BLANK = "KOLOM KOSONG - "
 _WEST_PAPUA = "92"
 _FIRST_ID: dict[SimulatedType, int] = {"pkwkp": 2_000_000, "pkwkk": 3_000_000}  # KPU's own began with 1,000,000
 _COLOURS = ("#B67352", "#8CB9BD", "#C7B7A3", "#7A8B6F")
@@ -45,9 +46,9 @@ def contests(contest_type: SimulatedType) -> dict[str, Contest]:
     for number, code in enumerate(areas):
         first = _FIRST_ID[contest_type] + 10 * number
         if code in single:
-            names = [_made_up(code, 1), "KOLOM KOSONG - "]
             is_blank_first = contest_type == "pkwkk" and single[code] < _BLANK_FIRST
-            made_up[code] = _contest(code, first, names[::-1] if is_blank_first else names)
+            names = [_BLANK, _made_up(code, 2)] if is_blank_first else [_made_up(code, 1), _BLANK]
+            made_up[code] = _contest(code, first, names)
         else:
             pairs = 2 + draw(key("pairs", contest_type), int(code)) % 3
             made_up[code] = _contest(code, first, [_made_up(code, pair) for pair in range(1, pairs + 1)])

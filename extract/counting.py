@@ -80,15 +80,27 @@ class Count(msgspec.Struct, frozen=True):
         share = self.invalid * uniform(self.stream ^ 1, rank, 0.4, 1.6)
         return max(0, min(round(valid * share), CAPACITY - valid))
 
+    def renewed(self, cycle: int) -> list[int]:
+        """The ranks of the stations of which something new was shown in this cycle."""
+        before = self.reached[cycle - 1] if cycle else 0
+        return [
+            *range(before, self.reached[cycle]),
+            *(revision.rank for revision in self.revisions if revision.until == cycle),
+        ]
+
     def cycle_of(self, rank: int) -> int:
         """The cycle in which the station that is this one in order reported; past the last cycle if it never does."""
         return bisect_right(self.reached, rank)
 
 
 class Stations(msgspec.Struct, frozen=True):
-    """The stations of a district in order of codes: their place in the order of reports, and by that their votes."""
+    """The stations of a district: their ranks in the order of reports by place in the order of codes, and the reverse.
+
+    `votes` are by rank, those of all pairs in a row; `revised` is by rank.
+    """
 
     ranks: "array[int]"
+    order: "array[int]"
     votes: "array[int]"
     revised: dict[int, Revision]
     pairs: int
@@ -155,4 +167,6 @@ def stations(count: Count, specials: frozenset[int] = frozenset()) -> Stations:
             after = count.first(rank + 1)
             votes.extend(now - then for then, now in zip(before, after, strict=True))
             before = after
-    return Stations(ranks, votes, {revision.rank: revision for revision in count.revisions}, len(count.totals))
+    return Stations(
+        ranks, array("H", order), votes, {revision.rank: revision for revision in count.revisions}, len(count.totals)
+    )

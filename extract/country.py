@@ -113,6 +113,10 @@ class Country:
         except KeyError:
             return False
 
+    def is_city(self, code: str) -> bool:
+        """Whether a region lies in a city (kota), by its regency's number."""
+        return int(code[2:4]) >= _FIRST_CITY
+
     def places(self, code: str) -> range:
         """The places of a village's or a station's stations within its district."""
         village = self.village_at(code)
@@ -121,6 +125,15 @@ class Country:
         if len(code) == 10:
             return range(first, first + self.sizes[village])
         return range(place := first + self.station_at(code), place + 1)
+
+    def code_at(self, district: int, place: int, level: Level) -> str:
+        """The code of the village or station at a station's place within its district."""
+        for village in self.villages_of(district):
+            if place < self.sizes[village]:
+                code = self.village_code(district, village)
+                return code if level == "village" else f"{code}{self._numbers(village)[place]:03}"
+            place -= self.sizes[village]
+        raise IndexError(place)
 
     def special_places(self, district: int) -> frozenset[int]:
         """The places of a district's stations that are numbered from 901."""
@@ -155,10 +168,10 @@ class Country:
             for child in self.children(within):
                 yield from self.codes(level, child)
 
-    def _numbers(self, village: int) -> Iterator[int]:
+    def _numbers(self, village: int) -> list[int]:
         special = self.specials[village]
-        yield from range(1, self.sizes[village] - special + 1)
-        yield from range(jakarta.SPECIAL, jakarta.SPECIAL + special)
+        regular = self.sizes[village] - special
+        return [*range(1, regular + 1), *range(jakarta.SPECIAL, jakarta.SPECIAL + special)]
 
     def _add_jakarta(self, province: Province) -> None:
         self._below[province.code] = []
@@ -190,7 +203,7 @@ class Country:
         more = apportioned(province.stations - province.villages, weights)  # beside the first of every village
         sizes = iter(zip(villages, map(int.__add__, villages, more), strict=True))
         for code, count in zip(codes, counts, strict=True):
-            is_city = int(code[2:]) >= _FIRST_CITY
+            is_city = self.is_city(code)
             self._names[code] = f"{'KOTA ' if is_city else ''}REKAAN {code}"
             first = len(self.districts)
             for number in range(1, count + 1):

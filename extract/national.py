@@ -184,7 +184,7 @@ class NationalSimulation:
 
     def _codes(self, kind: SimulatedType, level: Level, within: Sequence[str], top: str = NATIONAL) -> Iterator[str]:
         """The codes of a level in order, of those regions that are asked for."""
-        if within and top != NATIONAL and not any(top.startswith(area) or area.startswith(top) for area in within):
+        if not _is_asked(top, within):
             return
         if level_of(top) == level:
             yield from [top] if self.provinces(kind) else []
@@ -201,11 +201,20 @@ class NationalSimulation:
                 if self._version(kind, code, cycle) != self._version(kind, code, cycle - 1):
                     yield code
             return
-        for district in self._codes(kind, "district", within):
-            if self._changes(kind, district) >> cycle & 1:  # nothing below has news where the district has none
-                for code in self._codes(kind, level, within, district):
-                    if self._mask(kind, code) >> cycle & 1:
-                        yield code
+        for code in self._codes(kind, "district", within):
+            if self._changes(kind, code) >> cycle & 1:
+                yield from [code] if level == "district" else self._renewed_below(kind, code, level, cycle, within)
+
+    def _renewed_below(
+        self, kind: SimulatedType, code: str, level: Level, cycle: int, within: Sequence[str]
+    ) -> list[str]:
+        """The same of the villages or stations in a district, from the stations that are new in this cycle."""
+        (district,) = country().within(code)
+        count, own = self._count(kind, district), self._stations(kind, district)
+        is_end = cycle >= self.night.cycles
+        ranks = range(count.counted) if is_end else count.renewed(cycle)  # at the end all votes are withdrawn at once
+        codes = {country().code_at(district, own.order[rank], level) for rank in ranks}
+        return sorted(code for code in codes if _is_asked(code, within))
 
     def _version(self, kind: SimulatedType, code: str, cycle: int) -> int:
         """The cycle in which the file was made that is served during this one; -1 is the empty file from before.
@@ -279,7 +288,8 @@ class NationalSimulation:
         """Stations that reported by a cycle, and their votes: as shown, or as they were."""
         if cycle < 0:
             return 0, (0,) * len(self._pairs(kind, code))
-        reported, votes = self._sum(kind, code, min(cycle, self.night.cycles - 1), is_true)
+        summed = self._sum if len(code) <= 6 else self._summed  # a village's row is not worth keeping
+        reported, votes = summed(kind, code, min(cycle, self.night.cycles - 1), is_true)
         if self.night.withdrawal and cycle >= self._withdrawn and not is_true:
             return reported, (0,) * len(votes)
         return reported, votes
@@ -317,8 +327,9 @@ class NationalSimulation:
         stream, size = key(self.night.seed, kind, code), country().size(code)
         offset = _OFFSETS[code[:2]]
         early, missing_share = _BEHIND[offset]
-        is_city = int(code[2:4]) >= 71
-        pace = uniform(stream, -2, 0.85, 1.05) if is_city else uniform(stream, -2, 1.0, 1.35)
+        if not country().is_city(code):
+            early -= uniform(stream, -7, 0, 4)
+        pace = uniform(stream, -2, 0.85, 1.05) if country().is_city(code) else uniform(stream, -2, 1.0, 1.75)
         totals: tuple[int, ...]
         if code in _REAL:
             valid, invalid, voters, in_regency = OFFICIAL[code[:4]]
@@ -344,6 +355,11 @@ class NationalSimulation:
 
 def _endpoint(document: DocumentKind, kind: SimulatedType, code: str) -> Endpoint:
     return Endpoint("pilkada-2024", document, kind, code)
+
+
+def _is_asked(code: str, within: Sequence[str]) -> bool:
+    """Whether a region lies in one of these, or one of these in it."""
+    return not within or code == NATIONAL or any(code.startswith(area) or area.startswith(code) for area in within)
 
 
 def _area(kind: SimulatedType, code: str) -> str:

@@ -16,6 +16,7 @@ from cyclopts import Parameter
 
 from extract.endpoints import WIB, ContestType, Level
 from extract.errors import UsageError
+from flows.nights import SimulatedNight, simulation_of
 from flows.output import moment, say
 from flows.settings import Here
 
@@ -131,10 +132,7 @@ def follow(*, crawl: Crawl = Crawl(), every: str = "auto", settings: Here) -> in
 def serve_archive(
     *,
     simulated: bool = False,
-    seed: int = 2024,
-    lag: int = 0,
-    revisions: float = 0.01,
-    withdrawal: bool = False,
+    night: SimulatedNight = SimulatedNight(),
     speed: float = 1.0,
     at: datetime | None = None,
     loop: bool = False,
@@ -150,15 +148,7 @@ def serve_archive(
     Parameters
     ----------
     simulated
-        Serve a simulated night of Jakarta instead of the archive.
-    seed
-        Of the simulated night.
-    lag
-        Of the simulated night: publications by which each level above the districts is late.
-    revisions
-        Of the simulated night: share of stations whose first figures are revised.
-    withdrawal
-        Of the simulated night: end it as KPU did.
+        Serve a simulated night, of Jakarta or the country, instead of the archive.
     speed
         Virtual seconds a second: 900 plays a quarter of an hour in a second, 0 stands still.
     at
@@ -178,7 +168,6 @@ def serve_archive(
         File that gets one JSON line for every request.
     """
     from extract.faults import Faults
-    from extract.night import Night
     from extract.server import (
         ArchivedSource,
         RequestLog,
@@ -188,14 +177,10 @@ def serve_archive(
         run,
         serving,
     )
-    from extract.simulator import Simulation
 
     source: ArchivedSource | SimulatedSource
-    if simulated:
-        night = Night(seed=seed, lag=lag, revisions=revisions, withdrawal=withdrawal)
-        source = SimulatedSource(Simulation(night))
-    else:
-        source = ArchivedSource.of(settings.archives)
+    is_simulated = simulated or night.country
+    source = SimulatedSource(simulation_of(night.night())) if is_simulated else ArchivedSource.of(settings.archives)
     begins, ends = source.span
     start = at.replace(tzinfo=at.tzinfo or WIB) if at else begins
     clock = VirtualClock(start=start, speed=speed, end=ends if speed and ends > start else None, loops=loop)

@@ -10,11 +10,13 @@ import msgspec
 
 from extract.capture import Capture, digest_of_file
 from extract.errors import SourceDownError
+from extract.national import NationalNight
 from extract.night import Night
 from extract.recording import record
-from extract.simulator import Depth, Simulation
+from extract.simulator import Depth
 from extract.sources import FolderSource, GitSource
 from extract.warc import WarcSource
+from flows.nights import simulation_of
 from flows.settings import Settings, versions
 from load.loader import LoadReport, Progress, load, quiet
 from load.parquet import publish_parquet
@@ -84,10 +86,12 @@ def replay_warc(settings: Settings, places: Sequence[Path], progress: Progress =
     return msgspec.structs.replace(report, passed_over=dict(source.passed_over))
 
 
-def replay_simulated(settings: Settings, night: Night, depth: Depth, progress: Progress = quiet) -> ReplayReport:
-    """Replay a simulated count night of Jakarta."""
+def replay_simulated(
+    settings: Settings, night: Night | NationalNight, depth: Depth, progress: Progress = quiet
+) -> ReplayReport:
+    """Replay a simulated count night, of Jakarta or of the country."""
     asked = {"depth": depth, **msgspec.structs.asdict(night)}
-    return _replay(settings, "replay simulated", asked, Simulation(night).captures(depth), Counter(), progress)
+    return _replay(settings, "replay simulated", asked, simulation_of(night).captures(depth), Counter(), progress)
 
 
 def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:

@@ -6,10 +6,10 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from extract.endpoints import WIB
-from extract.night import Night
 from extract.simulator import Depth
 from flows import replay as replays
 from flows.crawling import NOTHING_NEW
+from flows.nights import SimulatedNight
 from flows.output import progress, say
 from flows.settings import Here, Moment, Settings, in_wib
 
@@ -113,37 +113,28 @@ def wayback(
 @replay.command
 def simulated(
     *,
-    seed: int = 2024,
     depth: Depth = "district",
-    revisions: float = 0.01,
+    night: SimulatedNight = SimulatedNight(),
     slips: float = 0.0,
     swaps: float = 0.0,
-    lag: int = 0,
-    withdrawal: bool = False,
     settings: Here,
 ) -> int:
     """Replay a simulated count night of Jakarta: real tree, real stations, KPU's real figures at its end.
 
+    With --country, a night of all provinces and both contest types: Jakarta's part as real, the rest made up.
+
     Parameters
     ----------
-    seed
-        Same seed, same night.
     depth
         The finest level whose documents are made.
-    revisions
-        Share of stations whose first figures are revised.
     slips
-        Share of stations whose first figure has a misread digit.
+        Of Jakarta's night: share of stations whose first figure has a misread digit.
     swaps
-        Share of stations where two pairs were exchanged at first.
-    lag
-        Publications by which each level above the districts is late.
-    withdrawal
-        End the night as KPU did: every vote becomes 0.
+        Of Jakarta's night: share of stations where two pairs were exchanged at first.
     """
-    night = Night(seed=seed, revisions=revisions, slips=slips, swaps=swaps, lag=lag, withdrawal=withdrawal)
+    played = night.night(slips=slips, swaps=swaps)
     with progress("captures") as step:
-        report = replays.replay_simulated(settings, night, depth, step)
+        report = replays.replay_simulated(settings, played, depth, step)
     say("These captures are simulated, and say so for ever.")
     return _tell(report, settings)
 
