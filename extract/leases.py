@@ -37,6 +37,7 @@ class Lease(msgspec.Struct, frozen=True):
     token: str
     until: datetime
     run: OpenRun | None = None
+    is_free: bool = False
 
     @property
     def holder(self) -> str:
@@ -69,7 +70,7 @@ class Held:
         self._renewing.join()
         if not self._lost_to:
             with suppress(StorageError, UsageError):
-                self._replace(msgspec.structs.replace(self._lease, until=self._clock(), run=None))
+                self._replace(msgspec.structs.replace(self._lease, run=None, is_free=True))
 
     def _replace(self, lease: Lease) -> None:
         try:
@@ -106,8 +107,8 @@ def lease(
             version = bucket.create(KEY, content)
             _require_conditions(bucket, content)
         else:
-            is_ours = (before.host, before.spool) == (mine.host, mine.spool)
-            if before.until > clock() and not is_ours:
+            was_ours = (before.host, before.spool) == (mine.host, mine.spool)
+            if not before.is_free and before.until > clock() and not was_ours:
                 raise BusyError(bucket.url, "the archive", before.holder)
             version = bucket.replace(KEY, content, version)
     except AlreadyThereError:

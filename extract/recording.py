@@ -22,7 +22,9 @@ from extract.writing import Clock, Segments, Written, run_of, written
 class Run:
     """A run being written: hand it captures, it decides what is a revisit."""
 
-    def __init__(self, archive: Archive, opened: OpenRun, clock: Clock, check: Callable[[], None]) -> None:
+    def __init__(
+        self, archive: Archive, opened: OpenRun, clock: Clock, check: Callable[[], None], before: Manifest | None
+    ) -> None:
         self.name = opened.run
         self.captures = 0
         self.outcome: Outcome = "complete"  # unless an error, or whoever stops it early, says otherwise
@@ -30,6 +32,7 @@ class Run:
         self._opened = opened
         self._clock = clock
         self._check = check
+        self._before = before  # what it must follow: if somebody else did meanwhile, the store refuses it
         self._segments = Segments(archive.store, opened.run, clock)
         self._note = archive.store.spool.notes / f"{opened.run}.open"
         self._keys = Captures()
@@ -64,7 +67,9 @@ class Run:
         """Flush, close and seal. A run that wrote nothing leaves nothing."""
         found = self._segments.finish()
         self._check()
-        manifest = _seal(self._archive, self._opened, self._clock(), outcome, found) if found else None
+        manifest = None
+        if found:
+            manifest = _seal(self._archive, self._opened, self._clock(), outcome, found, self._before)
         self._note.unlink(missing_ok=True)
         return manifest
 
@@ -88,9 +93,8 @@ def record(
     name = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}{shard}"
     opened = OpenRun(name, kind, asked, started_at, versions, settings)
     with archive.store.hold(opened) as check:
-        recover(archive, clock)
+        run = Run(archive, opened, clock, check, recover(archive, clock))
         archive.look_again()  # another process may have written since this one last looked
-        run = Run(archive, opened, clock, check)
         try:
             yield run
         except BaseException as error:  # what was archived stays, also after Ctrl-C
@@ -102,8 +106,11 @@ def record(
             archive.look_again()
 
 
-def recover(archive: Archive, clock: Clock) -> None:
-    """Give every segment that a killed run left behind its manifest. The writer's lock must be held."""
+def recover(archive: Archive, clock: Clock) -> Manifest | None:
+    """Give every segment that a killed run left behind its manifest. The writer's lock must be held.
+
+    Returns the newest manifest, if there is any.
+    """
     store = archive.store
     for file in store.leftovers():
         store.keep(file)
@@ -111,14 +118,17 @@ def recover(archive: Archive, clock: Clock) -> None:
     named = {segment.name for manifest in manifests for segment in manifest.segments}
     left = [segment for segment in archive.segment_names() if segment not in named]
     runs = {manifest.run for manifest in manifests}
+    last = manifests[-1] if manifests else None
     for run, segments in groupby(left, run_of):
         found = [written(archive.segment(segment)) for segment in segments]
         opened = _opened(archive, run, clock())
         if run in runs:  # it lost its lease, was sealed by another process, and wrote on
             others = (f"{run}.{number}" for number in count(2))
             opened = msgspec.structs.replace(opened, run=next(other for other in others if other not in runs))
-        runs.add(_seal(archive, opened, clock(), "interrupted", found).run)
+        last = _seal(archive, opened, clock(), "interrupted", found, last)
+        runs.add(last.run)
     store.forget_notes()
+    return last
 
 
 def _opened(archive: Archive, run: str, now: datetime) -> OpenRun:
@@ -131,13 +141,17 @@ def _opened(archive: Archive, run: str, now: datetime) -> OpenRun:
 
 
 def _seal(
-    archive: Archive, opened: OpenRun, ended_at: datetime, outcome: Outcome, found: Sequence[Written]
+    archive: Archive,
+    opened: OpenRun,
+    ended_at: datetime,
+    outcome: Outcome,
+    found: Sequence[Written],
+    before: Manifest | None,
 ) -> Manifest:
-    """Write the manifest of a run from what its segments really hold, and chain it to the last one."""
+    """Write the manifest of a run from what its segments really hold, and chain it to the one before."""
     answered = sum((one.answered for one in found), Counter[str]())
-    last = archive.manifests()[-1:]
     manifest = Manifest(
-        sequence=last[0].sequence + 1 if last else 1,
+        sequence=before.sequence + 1 if before else 1,
         run=opened.run,
         kind=opened.kind,
         asked=opened.asked,
@@ -150,7 +164,7 @@ def _seal(
         segments=tuple(one.segment for one in found),
         versions=opened.versions,
         settings=opened.settings,
-        previous=last[0].digest if last else None,
+        previous=before.digest if before else None,
         shard=archive.store.shard or msgspec.UNSET,
     ).sealed()
     archive.store.add(manifest)

@@ -1,10 +1,13 @@
 """What several tests share: the real data, where it is there, and a clock that goes on only when told to."""
 
+import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import hypothesis
 import pytest
+from object_store import ObjectStore
 
 REAL = Path(__file__).parents[1].parent / "shared" / "real"  # stays outside of the project
 
@@ -37,3 +40,24 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip("the real data is not beside this checkout")
     return REAL
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """S3 on loopback."""
+    store = ObjectStore()
+    yield store
+    store.stop()
+
+
+@pytest.fixture
+def s3(object_store: ObjectStore) -> Iterator[ObjectStore]:
+    """The same, in good order, and its list of questions empty."""
+    yield object_store
+    object_store.fault, object_store.ignores_conditions = lambda *_: None, False
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A prefix of its own for every test."""
+    return uuid.uuid4().hex
