@@ -46,6 +46,14 @@ class Located(NamedTuple):
     text: bytes
 
 
+class Holder(NamedTuple):
+    """The manifest that names a segment, and its place among all that a bundle has, from 1."""
+
+    number: int
+    manifest: Manifest
+    segment: Segment
+
+
 class Exhibit(msgspec.Struct, frozen=True):
     """A capture with its body, the line that recorded it, the line that holds the body (for a revisit an earlier
     one), and what it is shown for. `ts` is KPU's own time as the body writes it."""
@@ -120,11 +128,19 @@ def bundle(archive: Holdings, manifests: list[Manifest], claims: Sequence[Claim]
     """
     exhibits = [shown for claim in claims for shown in claim.exhibits]
     lines = {line for shown in exhibits for line in (shown.line, shown.body_line)}
-    holders = {segment.name: (manifest, segment) for manifest in manifests for segment in manifest.segments}
-    ordered = sorted(lines, key=lambda line: (holders[line.segment][0].sequence, line.segment, line.number))
+    chains = _chains(manifests, {line.segment for line in lines})
+    manifests = [manifest for chain in chains for manifest in chain]
+    holders = {
+        segment.name: Holder(number, manifest, segment)
+        for number, manifest in enumerate(manifests, 1)
+        for segment in manifest.segments
+    }
+    ordered = sorted(lines, key=lambda line: (holders[line.segment].number, line.segment, line.number))
+    ends = [{"manifests": len(chain), "newest": chain[-1].digest} for chain in chains]
+    shards = [{"shard": chain[0].shard or None} for chain in chains]
     stated = {
         "bundle": check.FORMAT,
-        "chain": {"manifests": len(manifests), "newest": manifests[-1].digest},
+        "chain": ends[0] if len(ends) == 1 else [shard | end for shard, end in zip(shards, ends, strict=True)],
         "lines": list(_places(archive, holders, ordered)),
         "claims": sorted((_stated(claim, ordered) for claim in claims), key=lambda one: [*one.values()][:4]),
     }
@@ -140,13 +156,23 @@ def bundle(archive: Holdings, manifests: list[Manifest], claims: Sequence[Claim]
     return _packed(files)
 
 
-def _places(
-    archive: Holdings, holders: dict[str, tuple[Manifest, Segment]], lines: list[Located]
-) -> Iterator[dict[str, Any]]:
+def _chains(manifests: Iterable[Manifest], segments: set[str]) -> list[list[Manifest]]:
+    """The chains that tell of these segments, by the shard each belongs to, first to newest."""
+    found: dict[str, list[Manifest]] = {}
+    for manifest in manifests:
+        found.setdefault(manifest.shard or "", []).append(manifest)
+    return [
+        chain
+        for _, chain in sorted(found.items())
+        if not segments.isdisjoint(segment.name for manifest in chain for segment in manifest.segments)
+    ]
+
+
+def _places(archive: Holdings, holders: dict[str, Holder], lines: list[Located]) -> Iterator[dict[str, Any]]:
     """Where each line stands, and the way from it to the root that the manifest holds."""
     leaves: dict[str, list[bytes]] = {}
     for line in lines:
-        manifest, segment = holders[line.segment]
+        number, manifest, segment = holders[line.segment]
         if segment.lines_root is msgspec.UNSET:
             raise UsageError(
                 f"the run {manifest.run} was recorded by a version whose manifests prove whole segments only: its "
@@ -155,7 +181,7 @@ def _places(
         if line.segment not in leaves:
             leaves[line.segment] = _leaves(archive.segment(line.segment))
         yield {
-            "manifest": manifest.sequence,
+            "manifest": number,
             "segment": line.segment,
             "number": line.number,
             "path": path(leaves[line.segment], line.number - 1),

@@ -40,13 +40,13 @@ def tell(settings: Settings, evidence: Evidence, bundle: Path | None, form: Form
         say("Not proven. See also: realcount archive verify")
         return 1
     if form == "table":
-        newest = evidence.manifests[-1]
+        newest = ", ".join(manifest.digest for manifest in evidence.newest)
         print(
             "PROVEN: the bodies, segments and manifests named above were hashed again and the numbers read from the "
-            f"bodies again; all agree, and the chain holds from the first manifest to the newest, {newest.digest}."
+            f"bodies again; all agree, and the chain holds from the first manifest to the newest, {newest}."
         )
     if bundle:
-        size = evidence.write(settings.archive, bundle)
+        size = evidence.write(settings.archives, bundle)
         say(f"Wrote {bundle}, {size:,} bytes. Anybody can check it: unpack it and run python3 evidence/check.py")
     return 0
 
@@ -87,7 +87,7 @@ def _facts(evidence: Evidence, proof: Proof, exhibit: Exhibit) -> dict[str, str]
         facts["its body"] = f"came first in line {exhibit.body_line.number:,} of {exhibit.body_line.segment}"
     facts["run"] = f"{manifest.run}, {manifest.kind}, realcount {manifest.versions.get('realcount', 'unknown')}"
     facts["manifest"] = (
-        f"{manifest.file_name}, number {manifest.sequence:,} of {len(evidence.manifests):,}, {manifest.digest}"
+        f"{manifest.file_name}, number {manifest.sequence:,} of {len(evidence.chain_of(manifest)):,}, {manifest.digest}"
     )
     return facts
 
@@ -106,7 +106,7 @@ def _rows(evidence: Evidence, proof: Proof) -> Iterator[tuple[Any, ...]]:
                 capture.url, _reported_at(proof, shown), capture.observed_at, capture.source, capture.status,
                 capture.digest, capture.length, manifest.run, segment.name, shown.line.number, segment.captures,
                 shown.body_line.segment, shown.body_line.number, manifest.file_name, manifest.sequence,
-                manifest.digest, len(evidence.manifests), evidence.manifests[-1].digest, *outcome,
+                manifest.digest, len(chain := evidence.chain_of(manifest)), chain[-1].digest, *outcome,
             )  # fmt: skip
         if not exhibits:
             yield (*about, *(None for _ in COLUMNS[len(about) : -len(outcome)]), *outcome)

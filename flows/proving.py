@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from extract.archive import Archive
+from extract.archive import Holdings
 from extract.errors import ArchiveError, UsageError
 from extract.evidence import (
     Claim,
@@ -24,7 +24,7 @@ from extract.evidence import (
 )
 from extract.files import write_whole
 from extract.manifests import Manifest
-from extract.verification import chain
+from extract.verification import Problem, chain
 from flows.settings import Settings
 from transform.model import Document, Tally
 from transform.normalise import read
@@ -54,18 +54,27 @@ class Proof(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """Proofs of a unit's tallies, the chain of manifests they hang on, and what is wrong with the chain itself."""
+    """Proofs of a unit's tallies, the chains of manifests they hang on, and what is wrong with the chains."""
 
     proofs: tuple[Proof, ...]
     manifests: tuple[Manifest, ...]
     problems: tuple[str, ...]
+
+    def chain_of(self, manifest: Manifest) -> list[Manifest]:
+        """The manifests of the same shard, first to newest."""
+        return [one for one in self.manifests if one.shard == manifest.shard]
+
+    @property
+    def newest(self) -> list[Manifest]:
+        """The newest manifest of every chain."""
+        return list({manifest.shard: manifest for manifest in self.manifests}.values())
 
     @property
     def is_proven(self) -> bool:
         """Nothing contradicts anything."""
         return not self.problems and not any(proof.problems for proof in self.proofs)
 
-    def write(self, archive: Archive, path: Path) -> int:
+    def write(self, archive: Holdings, path: Path) -> int:
         """Write the bundle for third parties; its size in bytes. Raises UsageError if it cannot be made."""
         if not path.parent.is_dir():
             raise UsageError(f"cannot write {str(path)!r}: there is no such folder")
@@ -92,16 +101,32 @@ def prove(
     if not numbers:
         whose = f"of candidate {candidate} " if candidate else ""
         raise UsageError(f"there are no votes {whose}in {code} for that choice; see: realcount results {code}")
-    manifests, broken = chain(settings.archive)
-    found = _Finder(settings.archive, manifests, {capture["capture_id"]: capture for capture in captures})
+    manifests, broken = _chains(settings.archives, {run for one in captures for run in (one["run"], *one["body_runs"])})
+    found = _Finder(settings.archives, manifests, {capture["capture_id"]: capture for capture in captures})
     proofs = [found.proof(list(tally)) for _, tally in groupby(numbers, lambda number: [number[key] for key in _TALLY])]
     return Evidence(tuple(proofs), tuple(manifests), tuple(f"{problem.file}: {problem.what}" for problem in broken))
+
+
+def _chains(archives: Holdings, runs: set[str]) -> tuple[list[Manifest], list[Problem]]:
+    """The chains of the archive and of the shards that these runs belong to, and what is wrong with them."""
+    manifests: list[Manifest] = []
+    problems: list[Problem] = []
+    for archive in archives.members():
+        try:
+            matters = not runs.isdisjoint(manifest.run for manifest in archive.manifests())
+        except ArchiveError:  # told below
+            matters = True
+        if matters:
+            found, broken = chain(archive)
+            manifests += found
+            problems += broken
+    return manifests, problems
 
 
 class _Finder:
     """Looks up captures in the archive that the database tells of."""
 
-    def __init__(self, archive: Archive, manifests: list[Manifest], captures: dict[int, Record]) -> None:
+    def __init__(self, archive: Holdings, manifests: list[Manifest], captures: dict[int, Record]) -> None:
         self._archive = archive
         self._manifests = manifests
         self._runs = {manifest.run: manifest for manifest in manifests}
@@ -139,9 +164,8 @@ class _Finder:
         )
         if is_body_with(line):
             return exhibit(role, line, line)
-        earlier = sorted(
-            (run for run in capture["body_runs"] if run in self._runs), key=lambda run: self._runs[run].sequence
-        )
+        beside = [run for run in capture["body_runs"] if run in self._runs and self._runs[run].shard == manifest.shard]
+        earlier = sorted(beside, key=lambda run: self._runs[run].sequence)
         segments = (segment for run in earlier for segment in self._segments(run))
         return exhibit(role, line, find_body(self._archive, segments, capture["digest"]))
 

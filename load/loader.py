@@ -199,7 +199,7 @@ def _apply(connection: duckdb.DuckDBPyConnection, staging: Staging, manifests: l
         connection.execute(script.read_text("utf-8"))
     for manifest in manifests:
         connection.execute(
-            "INSERT INTO core.run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO core.run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 manifest.run,
                 manifest.sequence,
@@ -213,6 +213,7 @@ def _apply(connection: duckdb.DuckDBPyConnection, staging: Staging, manifests: l
                 _encoder.encode(manifest.answered).decode(),
                 _encoder.encode(manifest.versions).decode(),
                 manifest.digest,
+                manifest.shard or None,
             ],
         )
     connection.execute("COMMIT")

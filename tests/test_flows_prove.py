@@ -176,7 +176,7 @@ def test_a_changed_segment_contradicts_the_number(spoilt: Settings) -> None:
     segment.write_bytes(content[:-9])
     assert "no line of" in problems(spoilt)
     segment.unlink()
-    assert "No such file" in problems(spoilt)
+    assert "is gone" in problems(spoilt)
 
 
 def test_a_changed_manifest_contradicts_every_number(spoilt: Settings) -> None:

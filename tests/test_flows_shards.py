@@ -1,112 +1,236 @@
-"""The country in parts: every document belongs to exactly one shard, and the shards together ask for what one crawler
-of the whole country would."""
+"""Commands on an archive elsewhere, and on one in shards: all is read, one is written."""
 
-from collections import Counter
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
-from crawls import Change, Country
-from hypothesis import given
-from hypothesis import settings as effort
-from hypothesis import strategies as st
-from kpu_bodies import november
-from test_flows_plan import Night
+from conftest import Ticking
+from object_store import BUCKET, KEY, SECRET, ObjectStore
 
-from extract.endpoints import NATIONAL, Endpoint
+from extract.bundle import check
+from extract.capture import Capture
 from extract.errors import UsageError
-from flows.plan import Scope
-from flows.shards import Shard, shards
+from extract.recording import record
+from extract.simulator import Night, Simulation
+from extract.verification import verify
+from flows.replay import bring_up_to_date, rebuild
+from flows.settings import Settings
+from warehouse import queries
+from warehouse.connection import reading
 
-COUNTRY = Scope(contest_types=("pkwkp", "pkwkk"), depth="village", reask_share=0)
-VILLAGES = [
-    f"{province}01{district:02}{village}"
-    for province in (11, 31, 34)
-    for district in (1, 2)
-    for village in (1001, 1002)
-]
-
-changes = st.lists(
-    st.builds(
-        Change,
-        st.integers(0, 3),
-        st.sampled_from(VILLAGES),
-        st.tuples(st.integers(1, 3), st.integers(0, 2), st.integers(0, 2)),
-    ),
-    max_size=8,
-    unique_by=lambda change: change[:2],
-)
+COMMAND = Path(sys.executable).with_name("realcount")
+JAKARTA = list(Simulation(Night(seed=5, withdrawal=True)).captures("regency"))
+SHARDS = {"pkwkp-0": "wilayah", "pkwkp-31": "hhcw", "pkwkk-0": "paslon"}
+"""Any division will do: what lies where is decided elsewhere."""
 
 
-def scope_of(shard: Shard, reask_share: float = 0.0) -> Scope:
-    """What the crawler of a shard asks for, otherwise as `COUNTRY`."""
-    return Scope(
-        contest_types=(shard.contest_type,),
-        roots=shard.roots,
-        depth="village",
-        reask_share=reask_share,
-        shard=shard.name,
+def part(shard: str) -> list[Capture]:
+    return [one for one in JAKARTA if f"/{SHARDS[shard]}/" in one.url]
+
+
+def write(settings: Settings, clock: Ticking, captures: Iterable[Capture]) -> None:
+    clock.advance(60)
+    with record(settings.archive, "poll", {}, clock, {}) as run:
+        for capture in captures:
+            run.append(capture)
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    """A command: its exit code, what it answers and what it says."""
+    done = subprocess.run([str(COMMAND), *arguments], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def fingerprint(settings: Settings) -> str:
+    with reading(settings.published) as connection:
+        return queries.fingerprint(connection)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The fingerprint of the same captures in one archive in a folder."""
+    settings = Settings(tmp_path_factory.mktemp("whole"), "off", "off")
+    write(settings, Ticking(datetime(2024, 11, 28, 3, tzinfo=UTC)), JAKARTA)
+    bring_up_to_date(settings)
+    return fingerprint(settings)
+
+
+@pytest.fixture(params=["folder", "s3"])
+def at(request: pytest.FixtureRequest, tmp_path: Path, prefix: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the archive lies."""
+    if request.param == "folder":
+        return str(tmp_path / "common")
+    store: ObjectStore = request.getfixturevalue("s3")
+    for name, value in store.credentials.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{prefix}"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, at: str) -> Callable[..., Settings]:
+    """A machine of a name, which crawls a shard or none."""
+    return lambda name, shard=None: Settings(tmp_path / name, "off", "off", at, shard)
+
+
+def test_shards_that_machines_write_side_by_side_load_to_the_fingerprint_of_one_archive(
+    machine: Callable[..., Settings], clock: Ticking, whole: str
+) -> None:
+    for shard in SHARDS:
+        write(machine(shard, shard), clock, part(shard)[::2])
+    reader = machine("reader")
+    bring_up_to_date(reader)
+    assert fingerprint(reader) != whole
+    for shard in SHARDS:
+        write(machine(shard, shard), clock, part(shard))
+    bring_up_to_date(reader)
+    assert fingerprint(reader) == whole
+    fresh = machine("fresh")
+    rebuild(fresh)
+    assert fingerprint(fresh) == whole
+
+
+def test_a_load_with_a_shard_takes_in_that_shard_only_and_runs_say_which(
+    machine: Callable[..., Settings], clock: Ticking
+) -> None:
+    for shard in SHARDS:
+        write(machine(shard, shard), clock, part(shard))
+    own = machine("pkwkp-31", "pkwkp-31")
+    bring_up_to_date(own)
+    with reading(own.published) as connection:
+        assert queries.query(connection, "SELECT shard, captures FROM runs").rows == [
+            ("pkwkp-31", len(part("pkwkp-31")))
+        ]
+    reader = machine("reader")
+    bring_up_to_date(reader)
+    with reading(reader.published) as connection:
+        rows = list(queries.query(connection, "SELECT shard, sequence FROM runs ORDER BY ALL").rows)
+    assert rows == [(shard, 1) for shard in sorted(SHARDS)]
+
+
+def test_the_archive_itself_and_its_shards_are_read_side_by_side(
+    machine: Callable[..., Settings], clock: Ticking, whole: str
+) -> None:
+    write(machine("reader"), clock, part("pkwkp-0") + part("pkwkk-0"))
+    write(machine("crawler", "pkwkp-31"), clock, part("pkwkp-31"))
+    reader = machine("reader")
+    bring_up_to_date(reader)
+    assert fingerprint(reader) == whole
+    assert [manifest.sequence for manifest in reader.archives.manifests()] == [1, 1]
+    assert [manifest.sequence for manifest in reader.archive.manifests()] == [1]
+
+
+def test_verify_says_per_shard_what_is_damaged(
+    machine: Callable[..., Settings], at: str, prefix: str, s3: ObjectStore, clock: Ticking, tmp_path: Path
+) -> None:
+    for shard in SHARDS:
+        write(machine(shard, shard), clock, part(shard))
+    options = ("--data-dir", str(tmp_path / "reader"), "--archive", at)
+    code, _, said = run(*options, "archive", "verify")
+    assert code == 0
+    assert [line.split(" is intact: ")[0] for line in said.splitlines()] == [
+        "The archive",
+        *(f"The shard {shard}" for shard in sorted(SHARDS)),
+    ]
+    name = machine("reader").archives.members()[-1].segment_names()[0]
+    if at.startswith("s3"):
+        s3.delete(f"{prefix}/shards/pkwkp-31/segments/{name}")
+    else:
+        (Path(at) / "shards" / "pkwkp-31" / "segments" / name).unlink()
+    code, told, said = run(*options, "archive", "verify")
+    assert code == 1
+    assert told.startswith(f"pkwkp-31/{name} (run ")
+    assert "The shard pkwkp-31 is damaged" in said
+    assert "The shard pkwkp-0 is intact" in said
+    assert run(*options, "--shard", "pkwkp-0", "archive", "verify")[0] == 0
+
+
+def test_a_shard_s_manifests_in_another_shard_s_place_are_found(tmp_path: Path, clock: Ticking) -> None:
+    for shard in ("pkwkp-0", "pkwkp-31"):
+        write(Settings(tmp_path, shard=shard), clock, part(shard))
+    shards = tmp_path / "archive" / "shards"
+    shutil.move(shards / "pkwkp-31", shards / "pkwkp-32")
+    (problem,) = verify(Settings(tmp_path, shard="pkwkp-32").archive).problems
+    assert problem.what == "it is no manifest of the shard pkwkp-32"
+
+
+def test_every_command_reads_an_archive_in_shards(
+    machine: Callable[..., Settings], at: str, clock: Ticking, tmp_path: Path
+) -> None:
+    for shard in SHARDS:
+        write(machine(shard, shard), clock, part(shard))
+    bring_up_to_date(machine("reader"))
+
+    def told(*command: str) -> str:
+        code, answer, said = run("--data-dir", str(tmp_path / "reader"), "--archive", at, *command)
+        assert code == 0, said
+        return answer + said
+
+    listed = told("archive", "list", "--format", "csv").splitlines()[1:]
+    assert [line.split(",")[-2] for line in listed] == sorted(SHARDS)
+    assert '"mode":"hhcw"' in told("archive", "show", "hhcw/pkwkp/31.json")
+    assert f"{at}: 3 runs" in told("status")
+    captures = sum(len(part(shard)) for shard in SHARDS)
+    assert f"Wrote {captures:,} captures" in told("archive", "export", "warc", str(tmp_path / "night.warc.gz"))
+    assert "PROVEN" in told("prove", "31", "--bundle", str(tmp_path / "evidence.zip"))
+    shown = check.check(check.members(tmp_path / "evidence.zip"))
+    assert [line.split(":")[0] for line in shown if line.startswith("The chain")] == [
+        "The chain of shard pkwkk-0",
+        "The chain of shard pkwkp-31",
+    ]
+
+
+def test_failures_of_the_store_are_one_line_with_an_exit_code(
+    s3: ObjectStore, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.credentials.items():
+        monkeypatch.setenv(name, value)
+    place, data = f"s3://{BUCKET}/{prefix}", tmp_path / "data"
+
+    def told(at: str, *options: str) -> tuple[int, str]:
+        where = ("--data-dir", str(data), "--parquet", "off", "--archive", at)
+        code, answer, said = run(*where, *options, "replay", "simulated", "--depth", "regency")
+        assert SECRET not in answer + said
+        return code, said
+
+    assert told("s3://nowhere") == (
+        2,
+        "realcount: s3://nowhere: there is no such bucket; make it, or name another one\n",
     )
+    assert told(f"s3://{KEY}:{SECRET}@count")[0] == 2
+    assert told(place, "--shard", "../31")[0] == 2
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANOBODY")
+    code, said = told(place)
+    assert (code, "refuses (403 InvalidAccessKeyId)" in said) == (2, True)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    s3.fault = lambda *_: ("400 Bad Request", "Unhappy")
+    code, said = told(place)
+    assert (code, "400 Unhappy; see that the store answers" in said) == (1, True)
+    s3.fault = lambda *_: None
+    assert told(place)[0] == 0
+    assert told(place)[0] == 64
+    assert not [path for path in data.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 
-@given(changes)
-@effort(max_examples=6)
-def test_the_shards_together_ask_for_what_one_crawler_of_the_country_asks_for(happened: list[Change]) -> None:
-    country = Country(VILLAGES, happened)
-    whole, parts = Night(country, COUNTRY), [Night(country, scope_of(shard)) for shard in shards()]
-    for _ in range(5):
-        together = Counter(endpoint for part in parts for endpoint in part.cycle().asked)
-        assert together == Counter(whole.cycle().asked)  # none of them twice: the next test
+def test_without_the_library_an_object_store_is_refused_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(UsageError, match=r"pip install 'realcount\[s3\]'"):
+        _ = Settings(tmp_path, archive_at="s3://count/without").archive
 
 
-@given(changes)
-@effort(max_examples=15)
-def test_no_crawler_asks_for_what_belongs_to_another_shard_not_even_again(happened: list[Change]) -> None:
-    country = Country(VILLAGES, happened)
-    for shard in (Shard("pkwkp"), Shard("pkwkp", "31"), Shard("pkwkk", "34")):
-        night = Night(country, scope_of(shard, reask_share=1.0))
-        asked = [endpoint for _ in range(4) for endpoint in night.cycle().asked]
-        assert asked
-        assert {Shard.of(endpoint) for endpoint in asked} == {shard}
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "A", "pkwkp_31", "-", "a--b", "pkwkp-31\n"])
+def test_a_shard_s_name_leads_nowhere_else(name: str, tmp_path: Path) -> None:
+    if name:
+        with pytest.raises(UsageError, match="a shard is called by"):
+            _ = Settings(tmp_path, shard=name).archive
+    assert not (tmp_path / "archive").exists()
 
 
-def test_a_crawler_leaves_alone_what_others_have_put_into_the_same_warehouse() -> None:
-    jakarta = scope_of(Shard("pkwkp", "31"))
-    assert jakarta.covers(november("310101"))
-    for endpoint in (
-        november("3201"),
-        november(NATIONAL, "wilayah"),
-        november(NATIONAL, "paslon"),
-        november("3201", contest_type="pkwkk"),
-    ):
-        assert not jakarta.covers(endpoint)
-    assert not scope_of(Shard("pkwkp")).covers(november("31"))
-
-
-def test_every_contest_type_has_its_provinces_and_a_shard_for_what_belongs_to_none() -> None:
-    names = [shard.name for shard in shards()]
-    assert len(names) == len(set(names)) == 2 * (1 + 37)
-    assert names[0] == "pkwkp-0"
-    assert "pkwkk-0" in names
-    assert "pkwkp-34" not in names  # Yogyakarta elects no governor
-    assert "pkwkk-31" not in names  # Jakarta no mayors
-    assert [Shard.named(name) for name in names] == list(shards())
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "name"),
-    [
-        (november("3171011001001"), "pkwkp-31"),
-        (november("31", "wilayah"), "pkwkp-31"),
-        (november(NATIONAL, "paslon"), "pkwkp-0"),
-        (november(NATIONAL, "wilayah", contest_type="pkwkk"), "pkwkk-0"),
-        (november(NATIONAL), "pkwkp-0"),
-        (november("3201", "hr", contest_type="pkwkk"), "pkwkk-32"),
-    ],
-)
-def test_the_region_of_a_document_says_its_shard(endpoint: Endpoint, name: str) -> None:
-    assert Shard.of(endpoint).name == name
-
-
-@pytest.mark.parametrize("name", ["pkwkk-31", "pkwkp-34", "pkwkp", "ppwp-31", "pkwkp-3171", "../pkwkp-31", ""])
-def test_what_is_no_shard_is_refused_with_an_example(name: str) -> None:
-    with pytest.raises(UsageError, match="such as pkwkp-31"):
-        Shard.named(name)
+def test_the_command_line_has_a_variable_for_both() -> None:
+    _, shown, _ = run("--help")
+    assert {"REALCOUNT_ARCHIVE]", "REALCOUNT_SHARD]"} <= set(shown.split())

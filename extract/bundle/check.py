@@ -88,12 +88,21 @@ def _check(files: dict[str, bytes]) -> list[str]:
     expect(bool(claim["claims"]), "it claims nothing")
     expect(all("is_used" in line for line in lines), "lines.jsonl holds a line that proves nothing")
     expect(set(files) == used, f"files missing or too many: {sorted(set(files) ^ used)}")
-    first, newest = manifests[0], manifests[-1]
-    return [
-        *shown,
-        f"The chain: {len(manifests)} manifests, {first['started_at']} to {newest['ended_at']}, each naming the one "
-        f"before it. The newest is {newest['digest']}",
-    ]
+    return [*shown, *_chains_shown(manifests)]
+
+
+def _chains_shown(manifests: list[dict[str, Any]]) -> list[str]:
+    """Each chain with its first and newest manifest."""
+    shown = []
+    for number, newest in enumerate(manifests):
+        if number + 1 == len(manifests) or manifests[number + 1]["sequence"] == 1:
+            first = manifests[number + 1 - newest["sequence"]]
+            of = f" of shard {newest['shard']}" if "shard" in newest else ""
+            shown.append(
+                f"The chain{of}: {newest['sequence']} manifests, {first['started_at']} to {newest['ended_at']}, each "
+                f"naming the one before it. The newest is {newest['digest']}"
+            )
+    return shown
 
 
 def written(claim: Any) -> bytes:
@@ -101,20 +110,35 @@ def written(claim: Any) -> bytes:
     return (json.dumps(claim, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def _chain(content: bytes, stated: dict[str, Any]) -> list[dict[str, Any]]:
-    """The manifests, if each carries its own digest and that of the one before it."""
+def _chain(content: bytes, stated: Any) -> list[dict[str, Any]]:
+    """The manifests, if each carries its own digest and that of the one before it.
+
+    An archive in shards has a chain for each, one after another here; `stated` is then a list.
+    """
     manifests: list[dict[str, Any]] = []
-    previous = None
+    chains: list[dict[str, Any]] = []
+    previous: dict[str, Any] = {}
     for number, text in enumerate(_texts(content, "manifests.jsonl"), 1):
         manifest = json.loads(text)
         seal = '"digest":"{}"'.format(manifest["digest"]).encode()
         sealed = text.count(seal) == 1 and _digest(text.replace(seal, b'"digest":""')) == manifest["digest"]
         expect(sealed, f"manifest {number} was changed after it was written")
-        follows = manifest["sequence"] == number and manifest["previous"] == previous
+        if isinstance(stated, list) and manifest["sequence"] == 1:
+            previous = {}
+            chains.append({"shard": manifest.get("shard")})
+        expected = (previous.get("sequence", 0) + 1, previous.get("digest"))
+        follows = (manifest["sequence"], manifest["previous"]) == expected
         expect(follows, f"manifest {number} breaks the chain")
-        previous = manifest["digest"]
+        expect(not previous or manifest.get("shard") == previous.get("shard"), f"manifest {number} is another shard's")
+        previous = manifest
         manifests.append(manifest)
-    expect(stated == {"manifests": len(manifests), "newest": previous}, "manifests are missing at the end of the chain")
+        chains = chains or [{}]
+        chains[-1].update({"manifests": manifest["sequence"], "newest": manifest["digest"]})
+    found = chains if isinstance(stated, list) else chains[0]
+    expect(stated == found, "manifests are missing at the end of the chain")
+    if isinstance(stated, list):
+        expect(len(chains) > 1, "of another format")
+        _in_order("chains", [chain["shard"] or "" for chain in chains])
     return manifests
 
 

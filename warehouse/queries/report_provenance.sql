@@ -12,4 +12,4 @@ FROM (
         coalesce(bool_or(starts_with(source, 'simulated')), false) AS is_simulated
     FROM core.capture
 ) AS held
-LEFT JOIN (FROM core.run ORDER BY sequence DESC LIMIT 1) AS last_run ON true
+LEFT JOIN (FROM core.run ORDER BY ended_at DESC, sequence DESC LIMIT 1) AS last_run ON true

@@ -1,7 +1,7 @@
 CREATE OR REPLACE VIEW runs AS FROM core.run;
 COMMENT ON VIEW runs IS 'Provenance: every run of the archive, with its manifest''s digest';
-COMMENT ON COLUMN runs.run IS 'Name of the run; its segment file is named after it';
-COMMENT ON COLUMN runs.sequence IS 'Place in the chain of manifests, from 1';
+COMMENT ON COLUMN runs.run IS 'Name of the run; its segments are named after it';
+COMMENT ON COLUMN runs.sequence IS 'Place in the chain of manifests, from 1; every shard has its own';
 COMMENT ON COLUMN runs.kind IS 'What the run did: replay git, replay folder, replay simulated';
 COMMENT ON COLUMN runs.asked IS 'What the run was asked to do, as its manifest says';
 COMMENT ON COLUMN runs.outcome IS 'complete, failed or interrupted (killed; recorded by the run after it)';
@@ -12,3 +12,4 @@ COMMENT ON COLUMN runs.bodies IS 'Captures among them whose bytes were new to th
 COMMENT ON COLUMN runs.answered IS 'Captures by HTTP status';
 COMMENT ON COLUMN runs.versions IS 'Versions of the software that ran';
 COMMENT ON COLUMN runs.manifest_digest IS 'sha256 of the manifest, its link in the chain';
+COMMENT ON COLUMN runs.shard IS 'Shard of the archive that the run belongs to, such as pkwkp-31; NULL for the archive itself';
