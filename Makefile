@@ -5,7 +5,7 @@ SOURCES = pyproject.toml constraints.txt
 PARALLEL = --numprocesses=auto --dist=loadfile # a core takes one file of tests after another
 PEERS = $(patsubst %,.venv-peers/%/.ready,git-history dlt aiohttp)
 
-.PHONY: help demo test lint test-oldest-duckdb test-pywb docs bench soak clean
+.PHONY: help demo test lint test-oldest-duckdb test-pywb docs bench bench-national soak clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -36,6 +36,14 @@ bench: .venv/.bench $(PEERS) ## measure, also against other tools (15 minutes); 
 	.venv/bin/python tests/bench/bench.py
 	.venv/bin/python tests/bench/large.py
 	.venv/bin/python tests/bench/compare.py
+
+bench-national: .venv/.bench ## crawl simulated nights of the country, of two provinces and of one to its stations (an hour)
+	rm -f national.jsonl
+	.venv/bin/python tests/bench/national.py --into national.jsonl --provinces 31
+	.venv/bin/python tests/bench/national.py --into national.jsonl --provinces 32
+	.venv/bin/python tests/bench/national.py --into national.jsonl --provinces 32 --depth tps
+	.venv/bin/python tests/bench/national.py --into national.jsonl
+	.venv/bin/python tests/bench/growth.py national.jsonl
 
 soak: .venv/.test ## play 48 hours of a count in 7 minutes, watch memory and handles; then spoil half a million bodies
 	.venv/bin/python tests/soak/soak.py

@@ -102,9 +102,9 @@ class Cycle:
 
     async def reask(self, source: Source) -> int:
         """Ask again for the oldest documents; returns the requests."""
+        self.counts.waiting = self.plan.waiting(self.levels)
         wanted = self.plan.reasked()
         await self._ask(source, "asked again", wanted)
-        self.counts.waiting = self.plan.waiting(self.levels)
         return len(wanted)
 
     async def _ask(self, source: Source, name: str, wanted: list[Endpoint]) -> list[Endpoint]:

@@ -14,7 +14,17 @@ from math import ceil
 import msgspec
 
 from extract.answers import Validators
-from extract.endpoints import LEVELS, NATIONAL, ContestType, ElectionId, Endpoint, Level, level_of, parent_of
+from extract.endpoints import (
+    LEVELS,
+    NATIONAL,
+    ContestType,
+    DocumentKind,
+    ElectionId,
+    Endpoint,
+    Level,
+    level_of,
+    parent_of,
+)
 from extract.errors import UsageError
 from extract.provinces import provinces
 from flows.knowledge import Figures, Key, Knowledge, State
@@ -94,20 +104,17 @@ class Plan:
         return sum(len(self._all_wanted(level)) for level in levels)
 
     def reasked(self) -> list[Endpoint]:
-        """The oldest documents, a small share of all: so that changes that cancel out are found too."""
+        """The oldest documents, a small share of all: so that changes that cancel out are found too. Half of them above
+        the finest level: one answer there tells of everything below.
+        """
         self._ration = self.budget
         share = ceil(self.scope.reask_share * sum(_is_captured(state) for _, state in self.known))
-        oldest = nsmallest(
-            share,
-            (
-                (state.last_observed_at or _NEVER, document, contest_type, region)
-                for (contest_type, document, region), state in self.known
-                if _is_captured(state) and (contest_type, document, region) not in self.asked
-            ),
-        )
+        above = nsmallest(share // 2, (one for one in self._captured() if len(one[-1]) < self.scope.longest_code))
+        taken = set(above)
+        oldest = nsmallest(share - len(above), (one for one in self._captured() if one not in taken))
         return self.within_budget(
             Endpoint(self.scope.election, document, contest_type, region)
-            for _, document, contest_type, region in oldest
+            for _, document, contest_type, region in (*above, *oldest)
         )
 
     def within_budget(self, wanted: Iterable[Endpoint]) -> list[Endpoint]:
@@ -196,6 +203,12 @@ class Plan:
                     names = Endpoint(self.scope.election, "wilayah", contest_type, region)
                     if self._is_missing(names):
                         yield names
+
+    def _captured(self) -> Iterator[tuple[datetime, DocumentKind, ContestType, str]]:
+        """What was captured, when it was last, and was not asked for in this cycle."""
+        for (contest_type, document, region), state in self.known:
+            if state.last_observed_at and _is_captured(state) and (contest_type, document, region) not in self.asked:
+                yield state.last_observed_at, document, contest_type, region
 
     def _is_missing(self, endpoint: Endpoint) -> bool:
         """Whether it never answered with something understood, and is due to be asked again."""

@@ -335,6 +335,16 @@ def test_the_oldest_documents_are_asked_again_a_share_of_all(share: float, count
     assert [endpoint.region for endpoint in reasked] == [f"3101{n:02}" for n in range(9, 9 - count, -1)]
 
 
+def test_half_of_what_is_asked_again_lies_above_the_finest_level() -> None:
+    hours = {november(f"31{n:02}"): n for n in range(1, 7)} | {november(f"3101{n:02}"): 10 + n for n in range(1, 15)}
+    captured = {
+        endpoint: State(last_observed_at=OPENING - timedelta(hours=n), packed_validators=packed(Validators("", 0)))
+        for endpoint, n in hours.items()
+    }
+    reasked = Plan(Scope(roots=("31",), reask_share=0.2), 7, known(captured)).reasked()
+    assert [endpoint.region for endpoint in reasked] == ["3106", "3105", "310114", "310113"]
+
+
 def test_with_a_budget_the_oldest_come_first_so_that_none_waits_for_ever() -> None:
     stale = {
         november(f"31{n:02}"): State(figures(5), figures(6), last_observed_at=OPENING - timedelta(hours=n))
