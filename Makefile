@@ -5,7 +5,7 @@ SOURCES = pyproject.toml constraints.txt
 PARALLEL = --numprocesses=auto --dist=loadfile # a core takes one file of tests after another
 PEERS = $(patsubst %,.venv-peers/%/.ready,git-history dlt aiohttp)
 
-.PHONY: help demo test lint test-oldest-duckdb test-pywb docs bench bench-national soak clean
+.PHONY: help demo test lint test-oldest-duckdb test-ducklake test-pywb docs bench bench-national soak clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -25,6 +25,9 @@ lint: .venv/.lint ## check style, types and the import contract
 
 test-oldest-duckdb: .venv-oldest/.test ## run the tests that meet the database on DuckDB 1.5.5, the oldest supported
 	.venv-oldest/bin/python -m pytest $(PARALLEL) tests/test_load_*.py tests/test_warehouse_*.py tests/test_real_*.py tests/test_flows_plan.py
+
+test-ducklake: .venv-lake/.test ## run the tests of the warehouse on DuckLake: DuckDB 1.5.5 and its extensions, PostgreSQL, an S3 stand-in
+	.venv-lake/bin/python -m pytest $(PARALLEL) tests/test_lake_*.py
 
 test-pywb: .venv/.test .venv-pywb/.ready ## play an export back with pywb, which needs an environment of its own
 	.venv/bin/python -m pytest tests/test_extract_warc.py -k pywb
@@ -50,7 +53,7 @@ soak: .venv/.test ## play 48 hours of a count in 7 minutes, watch memory and han
 	REALCOUNT_FUZZ=20 .venv/bin/python -m pytest tests/test_endurance_input.py -k 'not megabytes'
 
 clean: ## remove what the other targets made, and no data
-	rm -rf .venv .venv-oldest .venv-peers .venv-pywb .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest .venv-lake .venv-peers .venv-pywb .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/.runtime: $(SOURCES)
 	@echo 'Setting up .venv with pinned versions (once)...' >&2
@@ -89,4 +92,13 @@ clean: ## remove what the other targets made, and no data
 		--constraint .venv-oldest/constraints.txt hatchling editables
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint .venv-oldest/constraints.txt --no-build-isolation --editable '.[test]'
+	@touch $@
+
+.venv-lake/.test: $(SOURCES)
+	@test -x .venv-lake/bin/python || $(PYTHON) -m venv .venv-lake
+	@sed 's/^duckdb==.*/duckdb==1.5.5/' constraints.txt > .venv-lake/constraints.txt # the newest that has wheels of extensions
+	@.venv-lake/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .venv-lake/constraints.txt hatchling editables
+	@.venv-lake/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .venv-lake/constraints.txt --no-build-isolation --editable '.[lake,test]'
 	@touch $@

@@ -10,6 +10,7 @@ RealcountError                      exit code 1: our fault unless a branch below
 ├── ArchiveError                    1: an archive that is not what it says it is
 ├── WarehouseError                  2: a database that this version must not touch
 ├── BusyError                       75: another process is writing; try again later
+│   └── UncommittedError            the warehouse's server is away, or other loaders came first every time
 └── SourceDownError                 75: the source is failing; try again later
     └── RateLimitError              the rate that all crawlers share cannot be asked for
 
@@ -106,6 +107,16 @@ class BusyError(RealcountError):
     def __init__(self, place: Path | str, what: str, by: str = "another process") -> None:
         super().__init__(f"{what} {str(place)!r} is being written by {by}; try again when it is done")
         self.place = place
+
+
+class UncommittedError(BusyError):
+    """The server that keeps the warehouse's catalog cannot be reached, or does not say that it committed."""
+
+    def __init__(self, place: object, why: str) -> None:
+        RealcountError.__init__(
+            self, f"the warehouse {str(place)!r} cannot be used now: {why}; try again later (what was archived is safe)"
+        )
+        self.place = str(place)
 
 
 class SourceDownError(RealcountError):

@@ -46,10 +46,12 @@ def _launch(
     report: Annotated[str | None, Parameter(help="Where cycles put the page for people; off: nowhere.")] = None,
     archive: Annotated[str | None, Parameter(help="Where the archive lies: a folder, or s3://bucket/prefix.")] = None,
     shard: Annotated[str | None, Parameter(help="The part of the archive to write and load, such as pkwkp-31.")] = None,
+    warehouse: Annotated[str | None, Parameter(help="A lake for a database: ducklake:postgres:KEY=VALUE …")] = None,
+    warehouse_data: Annotated[str | None, Parameter(help="Where a lake's files lie: a folder, or s3://….")] = None,
 ) -> int:
     command, bound, given = app.parse_args(tokens, exit_on_error=False, print_error=False)
     if "settings" in given:
-        bound.arguments["settings"] = Settings(data_dir, parquet, report, archive, shard)
+        bound.arguments["settings"] = Settings(data_dir, parquet, report, archive, shard, warehouse, warehouse_data)
     return command(*bound.args, **bound.kwargs) or 0
 
 

@@ -113,8 +113,8 @@ def rebuild(data_dir: Path = Path("data")) -> State[Any]:
 
 def _settings(data_dir: Path) -> Settings:
     """A worker has no options of ours, but its environment."""
-    told = ("REALCOUNT_PARQUET", "REALCOUNT_REPORT", "REALCOUNT_ARCHIVE", "REALCOUNT_SHARD")
-    return Settings(Path(data_dir), *map(os.environ.get, told))
+    told = ("PARQUET", "REPORT", "ARCHIVE", "SHARD", "WAREHOUSE", "WAREHOUSE_DATA")
+    return Settings(Path(data_dir), *(os.environ.get(f"REALCOUNT_{name}") for name in told))
 
 
 async def _tasks(depth: Level) -> polling.Step:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import msgspec
 
 from extract.capture import Capture, digest_of_file
-from extract.errors import SourceDownError
+from extract.errors import SourceDownError, UsageError
 from extract.national import NationalNight
 from extract.night import Night
 from extract.recording import record
@@ -22,6 +23,7 @@ from load.loader import LoadReport, Progress, load, quiet
 from load.parquet import publish_parquet
 from load.publish import publish
 from warehouse.connection import alone, forget_log
+from warehouse.lake import Lake
 
 
 class ReplayReport(msgspec.Struct, frozen=True):
@@ -95,30 +97,43 @@ def replay_simulated(
 
 
 def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
-    """Build the database again from the archive alone, and put it in the old one's place when it is whole."""
-    with alone(settings.database):
-        draft = settings.database.with_name(f".{settings.database.name}.part")
+    """Build the database again from the archive alone, and put it in the old one's place when it is whole.
+
+    A lake is emptied and filled in one transaction: until then its readers have what was there.
+    """
+    if isinstance(place := settings.database, Lake):
+        if settings.shard:
+            raise UsageError("a lake is rebuilt from all shards; unset REALCOUNT_SHARD, then run: realcount rebuild")
+        report = load(settings.archives, place, progress, anew=True)
+        _publish(settings, report)
+        return report
+    with alone(place):
+        draft = place.with_name(f".{place.name}.part")
         for leftover in settings.data_dir.glob(f"{draft.name}*"):
             leftover.unlink()
         report = load(settings.archives, draft, progress)
-        forget_log(settings.database)
-        draft.replace(settings.database)
-        _publish(settings)
+        forget_log(place)
+        draft.replace(place)
+        _publish(settings, report)
         return report
 
 
 def bring_up_to_date(settings: Settings, progress: Progress = quiet) -> tuple[LoadReport, bool]:
     """Load what the archive has and the database has not; publish if readers would see anything new."""
-    with alone(settings.database):
-        report = load(settings.archives, settings.database, progress)
-        return report, _publish(settings)
+    place = settings.database
+    with nullcontext() if isinstance(place, Lake) else alone(place):
+        report = load(settings.archives, place, progress)
+        return report, _publish(settings, report)
 
 
-def _publish(settings: Settings) -> bool:
-    """Hand what was loaded to readers; whether they see anything new."""
-    is_new = publish(settings.database, settings.published)
+def _publish(settings: Settings, report: LoadReport) -> bool:
+    """Hand what was loaded to readers; whether they see anything new. Who reads a lake has it already."""
+    source, target = settings.database, settings.published
+    is_new = bool(report.runs)
+    if isinstance(source, Path) and isinstance(target, Path):
+        is_new = publish(source, target)
     if settings.parquet_files:
-        is_new |= publish_parquet(settings.published, settings.parquet_files)
+        is_new |= publish_parquet(target, settings.parquet_files)
     return is_new
 
 

@@ -17,7 +17,8 @@ from extract.politeness import Manners
 from extract.shards import Archives
 from extract.stores import SHARDS, Folder, named
 from flows.secrets import secrets
-from warehouse.connection import PUBLISHED_FILE, WRITER_FILE
+from warehouse.connection import PUBLISHED_FILE, WRITER_FILE, Place
+from warehouse.lake import Lake
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -28,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True):
     report: str | None = None
     archive_at: str | None = None
     shard: str | None = None
+    warehouse: str | None = None
+    warehouse_data: str | None = None
 
     @property
     def archive(self) -> Archive:
@@ -42,24 +45,30 @@ class Settings(msgspec.Struct, frozen=True):
         return archives.shard(self.shard) if self.shard else archives
 
     @property
-    def database(self) -> Path:
-        """The writer's file; readers leave it alone."""
-        return self.data_dir / WRITER_FILE
+    def database(self) -> Place:
+        """The writer's file; readers leave it alone. Or a lake, for both. Raises UsageError."""
+        return self._lake or self.data_dir / WRITER_FILE
 
     @property
-    def published(self) -> Path:
-        """The copy for readers, replaced after every load."""
-        return self.data_dir / PUBLISHED_FILE
+    def published(self) -> Place:
+        """The copy for readers, replaced after every load; of a lake there is none. Raises UsageError."""
+        return self._lake or self.data_dir / PUBLISHED_FILE
 
     @property
     def parquet_files(self) -> Path | None:
-        """Where the Parquet files for readers lie; None if none are wanted."""
-        return self._place(self.parquet, "parquet")
+        """Where the Parquet files for readers lie; None if none are wanted. A lake is Parquet: only if told."""
+        return None if self._lake and not self.parquet else self._place(self.parquet, "parquet")
 
     @property
     def report_file(self) -> Path | None:
         """Where cycles leave the page for people; None if none is wanted."""
         return self._place(self.report, "report.html")
+
+    @property
+    def _lake(self) -> Lake | None:
+        if not self.warehouse:
+            return None
+        return Lake.named(self.warehouse, self.warehouse_data, secrets())
 
     def _place(self, told: str | None, name: str) -> Path | None:
         if told == "off":

@@ -3,25 +3,29 @@
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import duckdb
 import msgspec
+import stamina
 
 from extract.archive import Holdings
 from extract.capture import Capture
 from extract.endpoints import Endpoint
-from extract.errors import ArchiveError, EndpointError, StorageError
+from extract.errors import ArchiveError, BusyError, EndpointError, StorageError, WarehouseError
 from extract.manifests import Manifest
 from transform.model import Document, Quarantine
 from transform.normalise import read
-from warehouse.connection import writing
-from warehouse.migrate import migrate
+from warehouse.connection import Place, reading, writing
+from warehouse.lake import Lake, commit
+from warehouse.migrate import is_current, migrate
 
-_SCRIPTS = sorted((Path(__file__).parent / "sql").glob("[0-9]_*.sql"))
+_SQL = Path(__file__).parent / "sql"
+_SCRIPTS = sorted(_SQL.glob("[0-9]_*.sql"))
+_ATTEMPTS, _PATIENCE = 10, 240.0  # s
 _encoder = msgspec.json.Encoder()
 
 Progress = Callable[[int], None]
@@ -69,25 +73,88 @@ class Staged(msgspec.Struct):
     quarantine_detail: str | None = None
 
 
-def load(archive: Holdings, path: Path, progress: Progress = quiet) -> LoadReport:
+def load(archive: Holdings, place: Place, progress: Progress = quiet, *, anew: bool = False) -> LoadReport:
     """Take every run of the archive that the database does not have yet into it, all or nothing.
+
+    `anew` takes all runs in again, in a lake in place of what it had.
 
     Raises WarehouseError, BusyError or StorageError; the database is then as it was.
     """
     manifests = archive.manifests()
-    with writing(path) as connection:
-        migrate(connection, path)
-        known = {run for (run,) in connection.execute("SELECT run FROM core.run").fetchall()}
-        new = [manifest for manifest in manifests if manifest.run not in known]
+    if isinstance(place, Lake):
+        return _load_into_lake(archive, manifests, place, progress, anew)
+    with writing(place) as connection:
+        migrate(connection, place)
+        new = _unknown(connection, manifests)
         if not new:
             return LoadReport()
-        before = _changes(connection)
         with _temporary_directory() as directory:
             staging = Staging(directory)
             staging.take(archive, new, progress)
-            captures = _apply(connection, staging, new)
-        changes = _changes(connection) - before
-        return LoadReport(len(new), captures, changes, dict(staging.quarantined), staging.with_unknown_keys)
+            connection.execute("BEGIN")
+            report = _apply(connection, staging, new)
+            connection.execute("COMMIT")
+            return report
+
+
+def _load_into_lake(
+    archive: Holdings, manifests: list[Manifest], lake: Lake, progress: Progress, anew: bool
+) -> LoadReport:
+    """Bodies are read beside other loaders; one after another then takes its turn with the tables.
+
+    A transaction that failed is begun anew, and sees what the others did. Nobody knows whether one that lost its server
+    was committed: if the next finds its runs loaded, it was.
+    """
+    new = _new_to_lake(lake, manifests)
+    if anew:
+        new = manifests
+    elif not new:
+        return LoadReport()
+    with _temporary_directory() as directory:
+        staging = Staging(directory)
+        staging.take(archive, new, progress)
+        report = LoadReport()
+        for attempt in _attempts():
+            with attempt, writing(lake) as connection:
+                connection.execute("BEGIN; UPDATE core.gate SET loads = loads + 1")
+                if anew:
+                    connection.execute((_SQL / "empty.sql").read_text("utf-8"))
+                if still := _unknown(connection, new):
+                    report = _apply(connection, staging, still)
+                    commit(connection, lake)
+        return report
+
+
+def _new_to_lake(lake: Lake, manifests: list[Manifest]) -> list[Manifest]:
+    """The runs that the lake does not have; it is made, or brought to this version's schema, if that is not done."""
+    with suppress(WarehouseError), reading(lake) as connection:
+        if is_current(connection, lake):
+            return _unknown(connection, manifests)
+    for attempt in _attempts():
+        with attempt, writing(lake) as connection:
+            connection.execute("BEGIN")
+            migrate(connection, lake)
+            commit(connection, lake)
+    with reading(lake) as connection:
+        return _unknown(connection, manifests)
+
+
+def _attempts() -> Iterable[stamina.Attempt]:
+    """A PostgreSQL that restarts is back within seconds; who has failed for minutes leaves it to the next cycle."""
+    return stamina.retry_context(
+        on=BusyError,
+        attempts=_ATTEMPTS,
+        timeout=_PATIENCE,
+        wait_initial=0.5,
+        wait_max=15,
+        wait_jitter=2,
+    )
+
+
+def _unknown(connection: duckdb.DuckDBPyConnection, manifests: list[Manifest]) -> list[Manifest]:
+    """The runs that the database does not have."""
+    known = {run for (run,) in connection.execute("SELECT run FROM core.run").fetchall()}
+    return [manifest for manifest in manifests if manifest.run not in known]
 
 
 @contextmanager
@@ -190,11 +257,11 @@ def _asked(url: str) -> Endpoint | None:
         return None
 
 
-def _apply(connection: duckdb.DuckDBPyConnection, staging: Staging, manifests: list[Manifest]) -> int:
-    """Run the load scripts over the staged files in one transaction; returns the captures that were new."""
+def _apply(connection: duckdb.DuckDBPyConnection, staging: Staging, manifests: list[Manifest]) -> LoadReport:
+    """Run the load scripts over the staged files, in the caller's transaction."""
+    before = _changes(connection)
     connection.execute("SET VARIABLE staged_captures = ?", [str(staging.captures)])
     connection.execute("SET VARIABLE staged_documents = ?", [str(staging.documents)])
-    connection.execute("BEGIN")
     for script in _SCRIPTS:
         connection.execute(script.read_text("utf-8"))
     for manifest in manifests:
@@ -216,14 +283,12 @@ def _apply(connection: duckdb.DuckDBPyConnection, staging: Staging, manifests: l
                 manifest.shard or None,
             ],
         )
-    connection.execute("COMMIT")
     (captures,) = connection.execute("SELECT count(*) FROM staged_capture").fetchone() or (0,)
-    return int(captures)
+    changes = _changes(connection) - before
+    return LoadReport(len(manifests), captures, changes, dict(staging.quarantined), staging.with_unknown_keys)
 
 
 def _changes(connection: duckdb.DuckDBPyConnection) -> int:
     """Change rows of the database."""
-    (rows,) = connection.execute(
-        (Path(__file__).parent / "sql" / "count_changes.sql").read_text("utf-8")
-    ).fetchone() or (0,)
+    (rows,) = connection.execute((_SQL / "count_changes.sql").read_text("utf-8")).fetchone() or (0,)
     return int(rows)

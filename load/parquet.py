@@ -12,14 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from extract.errors import UsageError
-from warehouse.connection import copying
+from warehouse.connection import Place, copying, state_of
 from warehouse.datapackage import FILE, NAME
 from warehouse.export import choose, refusals, write_set
 
 _GONE = ".gone"
 
 
-def publish_parquet(published: Path, place: Path) -> bool:
+def publish_parquet(published: Place, place: Path) -> bool:
     """Put the published database's views at `place` as Parquet; False if what is there is of the same state.
 
     Killed at any point it leaves the old set or the new one. Raises UsageError if something that is not ours is in
@@ -28,7 +28,7 @@ def publish_parquet(published: Path, place: Path) -> bool:
     if place.exists() and not place.is_symlink():
         _make_way(place)
     current = place.with_name(place.readlink().name) if place.is_symlink() else None
-    fresh = place.with_name(f".{place.name}.{published.stat().st_mtime_ns}")
+    fresh = place.with_name(f".{place.name}.{state_of(published)}")
     if fresh == current and fresh.exists():
         return False
     with refusals(place):

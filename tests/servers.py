@@ -88,7 +88,7 @@ class Postgresql:
         command = [*self._owner, str(self._programs / program), *map(str, words)]
         environment = {"PATH": os.environ["PATH"], "PGPASSWORD": PASSWORD, "LC_ALL": "C"}
         done = subprocess.run(
-            command, env=environment, cwd="/", text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+            command, env=environment, cwd="/", text=True, capture_output=True, check=False,
             timeout=60,
         )  # fmt: skip
         assert done.returncode == 0, f"{program}: {done.stderr}{done.stdout}"

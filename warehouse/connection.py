@@ -1,7 +1,7 @@
-"""Opening the database file: as its one writer, or as one of many readers of the published copy.
+"""Opening the database, a file or a lake: as its one writer, or as one of many readers.
 
 While a writer has a DuckDB file open no other process can even read it. So the writer's file is opened for
-seconds, and readers get a copy that is replaced in one step after every load.
+seconds, and readers get a copy that is replaced in one step after every load. Readers of a lake get its state of now.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,15 @@ import duckdb
 
 from extract import files
 from extract.errors import BusyError, QueryError, StorageError, WarehouseError
+from warehouse import lake
+from warehouse.frozen import frozen
+from warehouse.lake import Lake
 
 WRITER_FILE = "warehouse.duckdb"
 PUBLISHED_FILE = "realcount.duckdb"
+
+Place = Path | Lake
+"""Where a database is."""
 
 _STORAGE = "v1.5.0"  # so that DuckDB 1.5 can open what 2.0 wrote
 _DAMAGE = (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
@@ -39,12 +45,17 @@ def forget_log(path: Path) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The database as its only writer, checkpointed when it is left.
+def writing(path: Place) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The database as its only writer, checkpointed when it is left; a lake as `warehouse.lake.writing` says.
 
     Raises BusyError if another process has it open, WarehouseError if it is no DuckDB file,
     StorageError if the disk refuses.
     """
+    if isinstance(path, Lake):
+        with lake.writing(path) as connection:
+            connection.execute(f"SET TimeZone = '{_TIME_ZONE}'")
+            yield connection
+        return
     with files.refusals(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
@@ -60,35 +71,46 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published copy, read-only and shut off from files and network.
+def reading(path: Place) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published copy, or a lake as it is now: read-only and shut off from files and network.
 
     Raises WarehouseError if there is none yet, QueryError for SQL the database refuses.
     """
+    with frozen(path) if isinstance(path, Lake) else _published(path) as connection:
+        try:
+            connection.execute(f"SET TimeZone = '{_TIME_ZONE}'; SET max_temp_directory_size = '{_SPILL}'")
+            connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+            yield connection
+        except duckdb.Error as error:
+            raise refusal(error) from error
+
+
+@contextmanager
+def _published(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     _expect(path)
     connection = _open(
         path,
         access_mode="READ_ONLY",
-        max_temp_directory_size=_SPILL,
         python_enable_replacements=False,  # or a query could name the variables of the functions around it
     )
     try:
-        connection.execute(f"SET TimeZone = '{_TIME_ZONE}'")
-        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         yield connection
-    except duckdb.Error as error:
-        raise refusal(error) from error
     finally:
         connection.close()
 
 
 @contextmanager
-def copying(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published copy, read-only, for writing its views into files: never for SQL from outside.
+def copying(path: Place) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published copy, or a lake as it is now, for writing its views into files: never for SQL from outside.
 
     It is attached to a database of its own, so that it does not share what `reading` in the same process shuts off.
     Raises WarehouseError if there is none yet.
     """
+    if isinstance(path, Lake):
+        with frozen(path) as connection:
+            connection.execute(f"SET TimeZone = '{_TIME_ZONE}'")
+            yield connection
+        return
     _expect(path)
     connection = duckdb.connect(config={"autoinstall_known_extensions": False})
     try:
@@ -98,6 +120,15 @@ def copying(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
     finally:
         connection.close()
+
+
+def state_of(path: Place) -> int:
+    """A number that grows whenever what readers see is another."""
+    if isinstance(path, Path):
+        return path.stat().st_mtime_ns
+    with frozen(path) as connection:
+        ((snapshot,),) = connection.execute("SELECT id FROM ducklake_current_snapshot(current_database())").fetchall()
+        return int(snapshot)
 
 
 @contextmanager

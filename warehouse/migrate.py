@@ -5,13 +5,20 @@ replaced as a whole whenever any of them differs from what the database was give
 """
 
 import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import duckdb
 
 from extract.errors import WarehouseError
+from warehouse.connection import Place
+from warehouse.lake import Lake
 
 _HERE = Path(__file__).parent
+_COLUMN_COMMENT = re.compile(r"^COMMENT ON COLUMN (\S+)\.(\w+) IS '((?:[^']|'')*)';$", re.MULTILINE)
+_NO_COMMENT = re.compile(r"^COMMENT ON (?:COLUMN|MACRO|MACRO TABLE) .*;$", re.MULTILINE)  # what a lake refuses
 _SURFACE = (  # in the order in which they need each other
     "macros/core.level_of.sql",
     "macros/core.parent_of.sql",
@@ -74,37 +81,69 @@ _SURFACE = (  # in the order in which they need each other
 )
 
 
-def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Create or upgrade the schema.
+def migrate(connection: duckdb.DuckDBPyConnection, place: Place) -> None:
+    """Create or upgrade the schema. In a lake that is one transaction, which the caller begins and commits.
 
     Raises WarehouseError for a foreign or newer database, and touches neither.
     """
     migrations = {int(file.name[:4]): file for file in sorted((_HERE / "schema").glob("[0-9]*.sql"))}
-    done = _version(connection, path)
+    done = _version(connection, place)
     if done > max(migrations):
         raise WarehouseError(
-            f"{str(path)!r} was written by a newer realcount (schema {done}, this one knows {max(migrations)}); "
+            f"{str(place)!r} was written by a newer realcount (schema {done}, this one knows {max(migrations)}); "
             "upgrade realcount, or set --data-dir to another place"
         )
-    surface = [(_HERE / name).read_text("utf-8") for name in _SURFACE]
-    digest = hashlib.sha256("".join(surface).encode()).hexdigest()
+    is_lake = isinstance(place, Lake)
     for number in range(done + 1, max(migrations) + 1):
-        connection.execute("BEGIN")
-        if number == 1:
-            _create_bookkeeping(connection)
-        connection.execute(migrations[number].read_text("utf-8"))
-        connection.execute("INSERT INTO core.migration VALUES (?, ?, NULL)", [number, migrations[number].stem])
-        connection.execute("COMMIT")
-    if _surface_digest(connection) != digest:
-        connection.execute("BEGIN")
-        for statement in surface:
-            connection.execute(statement)
-        connection.execute("UPDATE core.migration SET surface_digest = ?", [digest])
-        connection.execute("COMMIT")
-        connection.execute("CHECKPOINT")  # write-ahead log bugs cluster on DDL
+        with nullcontext() if is_lake else _transaction(connection):
+            if number == 1:
+                _create_bookkeeping(connection, is_lake)
+            connection.execute(migrations[number].read_text("utf-8"))
+            connection.execute("INSERT INTO core.migration VALUES (?, ?, NULL)", [number, migrations[number].stem])
+    surface = "".join(_surface())
+    if _surface_digest(connection) != _digest(surface):
+        with nullcontext() if is_lake else _transaction(connection):
+            for statements in _surface():
+                connection.execute(_NO_COMMENT.sub("", statements) if is_lake else statements)
+            if is_lake:
+                _keep_comments(connection, surface)
+            connection.execute("UPDATE core.migration SET surface_digest = ?", [_digest(surface)])
+        if not is_lake:
+            connection.execute("CHECKPOINT")  # write-ahead log bugs cluster on DDL
 
 
-def _version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+def is_current(connection: duckdb.DuckDBPyConnection, place: Place) -> bool:
+    """Whether `migrate` would find nothing to do."""
+    newest = max(int(file.name[:4]) for file in (_HERE / "schema").glob("[0-9]*.sql"))
+    return _version(connection, place) == newest and _surface_digest(connection) == _digest("".join(_surface()))
+
+
+def _surface() -> list[str]:
+    return [(_HERE / name).read_text("utf-8") for name in _SURFACE]
+
+
+def _digest(surface: str) -> str:
+    return hashlib.sha256(surface.encode()).hexdigest()
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    yield
+    connection.execute("COMMIT")
+
+
+def _keep_comments(connection: duckdb.DuckDBPyConnection, surface: str) -> None:
+    """Put the comments on the columns of views into a table: DuckLake 1.0 takes them for tables only."""
+    found = [(view, column, comment.replace("''", "'")) for view, column, comment in _COLUMN_COMMENT.findall(surface)]
+    connection.execute("DELETE FROM core.column_comment")
+    connection.execute(
+        "INSERT INTO core.column_comment SELECT unnest(?), unnest(?), unnest(?)",
+        [list(each) for each in zip(*found, strict=True)],
+    )
+
+
+def _version(connection: duckdb.DuckDBPyConnection, place: Place) -> int:
     """The newest migration that ran; 0 for an empty database."""
     tables = {
         f"{schema}.{table}"
@@ -119,14 +158,15 @@ def _version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
         return int(version)
     if tables:
         raise WarehouseError(
-            f"{str(path)!r} is a database, but not realcount's (it has {', '.join(sorted(tables)[:3])}); "
+            f"{str(place)!r} is a database, but not realcount's (it has {', '.join(sorted(tables)[:3])}); "
             "set --data-dir to another place"
         )
     return 0
 
 
-def _create_bookkeeping(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute((_HERE / "schema" / "bookkeeping.sql").read_text("utf-8"))
+def _create_bookkeeping(connection: duckdb.DuckDBPyConnection, is_lake: bool) -> None:
+    for name in ["bookkeeping", *(["lake"] if is_lake else [])]:
+        connection.execute((_HERE / "schema" / f"{name}.sql").read_text("utf-8"))
 
 
 def _surface_digest(connection: duckdb.DuckDBPyConnection) -> str | None:

@@ -59,11 +59,19 @@ class View(msgspec.Struct, frozen=True):
 def views(connection: duckdb.DuckDBPyConnection, wanted: list[str] | None = None) -> list[View]:
     """The public views by name, all or those wanted. Raises UsageError for one that is not there."""
     lines = queries.ask(connection, "surface").records()
+    kept = _kept_comments(connection)
     found = {
         name: View(
             name,
             lines[0]["comment"] or "",
-            tuple(Column(line["column_name"], line["data_type"], line["column_comment"] or "") for line in lines),
+            tuple(
+                Column(
+                    line["column_name"],
+                    line["data_type"],
+                    line["column_comment"] or kept.get((name, line["column_name"]), ""),
+                )
+                for line in lines
+            ),
             _KEYS.get(name, ()),
         )
         for name, lines in ((name, list(columns)) for name, columns in groupby(lines, key=lambda line: line["name"]))
@@ -72,3 +80,10 @@ def views(connection: duckdb.DuckDBPyConnection, wanted: list[str] | None = None
         if name not in found:
             raise UsageError(f"there is no view called {name!r}; there are {', '.join(found)}")
     return [view for view in found.values() if not wanted or view.name in wanted]
+
+
+def _kept_comments(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
+    """What a lake's columns mean, by view and column: DuckLake itself keeps no comments on them."""
+    if not queries.ask(connection, "has_column_comments").records()[0]["has"]:
+        return {}
+    return {(view, column): comment for view, column, comment in queries.ask(connection, "column_comments").rows}

@@ -1,0 +1,1 @@
+SELECT view_name, column_name, comment FROM core.column_comment
