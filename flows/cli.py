@@ -42,7 +42,9 @@ app.meta.suppress_keyboard_interrupt = False  # main says what a stop means for 
 def _launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     data_dir: Annotated[Path, Parameter(help="Where archive and database lie.")] = Path("data"),
-    parquet: Annotated[str | None, Parameter(help="Where loads put Parquet files; off: nowhere.")] = None,
+    parquet: Annotated[
+        str | None, Parameter(help="Where loads put Parquet files, costly ones later; off: nowhere.")
+    ] = None,
     report: Annotated[str | None, Parameter(help="Where cycles put the page for people; off: nowhere.")] = None,
     archive: Annotated[str | None, Parameter(help="Where the archive lies: a folder, or s3://bucket/prefix.")] = None,
     shard: Annotated[str | None, Parameter(help="The part of the archive to write and load, such as pkwkp-31.")] = None,

@@ -105,7 +105,7 @@ def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
         if settings.shard:
             raise UsageError("a lake is rebuilt from all shards; unset REALCOUNT_SHARD, then run: realcount rebuild")
         report = load(settings.archives, place, progress, anew=True)
-        _publish(settings, report)
+        _publish(settings, report, is_last=True)
         return report
     with alone(place):
         draft = place.with_name(f".{place.name}.part")
@@ -114,7 +114,7 @@ def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
         report = load(settings.archives, draft, progress)
         forget_log(place)
         draft.replace(place)
-        _publish(settings, report)
+        _publish(settings, report, is_last=True)
         return report
 
 
@@ -126,14 +126,17 @@ def bring_up_to_date(settings: Settings, progress: Progress = quiet) -> tuple[Lo
         return report, _publish(settings, report)
 
 
-def _publish(settings: Settings, report: LoadReport) -> bool:
-    """Hand what was loaded to readers; whether they see anything new. Who reads a lake has it already."""
+def _publish(settings: Settings, report: LoadReport, *, is_last: bool = False) -> bool:
+    """Hand what was loaded to readers; whether they see anything new. Who reads a lake has it already.
+
+    More may follow unless nothing did.
+    """
     source, target = settings.database, settings.published
     is_new = bool(report.runs)
     if isinstance(source, Path) and isinstance(target, Path):
         is_new = publish(source, target)
     if settings.parquet_files:
-        is_new |= publish_parquet(target, settings.parquet_files)
+        is_new |= publish_parquet(target, settings.parquet_files, may_wait=is_new and not is_last)
     return is_new
 
 

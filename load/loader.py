@@ -26,6 +26,8 @@ from warehouse.migrate import is_current, migrate
 _SQL = Path(__file__).parent / "sql"
 _SCRIPTS = sorted(_SQL.glob("[0-9]_*.sql"))
 _ATTEMPTS, _PATIENCE = 10, 240.0  # s
+_TURN = "BEGIN; UPDATE core.gate SET loads = loads + 1"
+_AT_ONCE = 100_000  # captures in a transaction; a cycle of the country at village depth has up to 54,000
 _encoder = msgspec.json.Encoder()
 
 Progress = Callable[[int], None]
@@ -76,53 +78,80 @@ class Staged(msgspec.Struct):
 def load(archive: Holdings, place: Place, progress: Progress = quiet, *, anew: bool = False) -> LoadReport:
     """Take every run of the archive that the database does not have yet into it, all or nothing.
 
-    `anew` takes all runs in again, in a lake in place of what it had.
+    More than a night's busiest cycle is taken in portions: memory stays bounded, and a later load goes on where one
+    failed. `anew` takes all runs in again, in a lake in place of what it had.
 
-    Raises WarehouseError, BusyError or StorageError; the database is then as it was.
+    Raises WarehouseError, BusyError or StorageError; the database is then as it was before the portion.
     """
     manifests = archive.manifests()
     if isinstance(place, Lake):
-        return _load_into_lake(archive, manifests, place, progress, anew)
+        return (_refill if anew else _load_into_lake)(archive, manifests, place, progress)
     with writing(place) as connection:
         migrate(connection, place)
         new = _unknown(connection, manifests)
         if not new:
             return LoadReport()
-        with _temporary_directory() as directory:
-            staging = Staging(directory)
-            staging.take(archive, new, progress)
-            connection.execute("BEGIN")
-            report = _apply(connection, staging, new)
-            connection.execute("COMMIT")
-            return report
+        parts = []
+        with _staging(archive, new, progress) as staging:
+            while (ended := staging.take()) is not None:
+                connection.execute("BEGIN")
+                parts.append(_apply(connection, staging, ended))
+                connection.execute("COMMIT")
+        return _total(parts, staging)
 
 
-def _load_into_lake(
-    archive: Holdings, manifests: list[Manifest], lake: Lake, progress: Progress, anew: bool
-) -> LoadReport:
+def _load_into_lake(archive: Holdings, manifests: list[Manifest], lake: Lake, progress: Progress) -> LoadReport:
     """Bodies are read beside other loaders; one after another then takes its turn with the tables.
 
     A transaction that failed is begun anew, and sees what the others did. Nobody knows whether one that lost its server
-    was committed: if the next finds its runs loaded, it was.
+    was committed: the next passes over what is there already.
     """
     new = _new_to_lake(lake, manifests)
-    if anew:
-        new = manifests
-    elif not new:
+    if not new:
         return LoadReport()
-    with _temporary_directory() as directory:
-        staging = Staging(directory)
-        staging.take(archive, new, progress)
-        report = LoadReport()
-        for attempt in _attempts():
-            with attempt, writing(lake) as connection:
-                connection.execute("BEGIN; UPDATE core.gate SET loads = loads + 1")
-                if anew:
-                    connection.execute((_SQL / "empty.sql").read_text("utf-8"))
-                if still := _unknown(connection, new):
-                    report = _apply(connection, staging, still)
-                    commit(connection, lake)
-        return report
+    parts = []
+    with _staging(archive, new, progress) as staging:
+        while (ended := staging.take()) is not None:
+            parts.append(_take_turn(lake, staging, ended))
+    return _total(parts, staging)
+
+
+def _take_turn(lake: Lake, staging: "Staging", ended: list[Manifest]) -> LoadReport:
+    """One portion, in one transaction."""
+    done = LoadReport()
+    for attempt in _attempts():
+        with attempt, writing(lake) as connection:
+            connection.execute(_TURN)
+            done = _apply(connection, staging, _unknown(connection, ended))
+            commit(connection, lake)
+    return done
+
+
+def _refill(archive: Holdings, manifests: list[Manifest], lake: Lake, progress: Progress) -> LoadReport:
+    """All runs again, in place of what the lake had: one transaction, so that its readers see the old or the new."""
+    _new_to_lake(lake, manifests)
+    done = LoadReport()
+    for attempt in _attempts():
+        with attempt, writing(lake) as connection, _staging(archive, manifests, progress) as staging:
+            connection.execute(_TURN)
+            connection.execute((_SQL / "empty.sql").read_text("utf-8"))
+            parts = []
+            while (ended := staging.take()) is not None:
+                parts.append(_apply(connection, staging, ended))
+            commit(connection, lake)
+            done = _total(parts, staging)
+    return done
+
+
+def _total(parts: list[LoadReport], staging: "Staging") -> LoadReport:
+    """What all portions of a load did."""
+    return LoadReport(
+        sum(part.runs for part in parts),
+        sum(part.captures for part in parts),
+        sum(part.changes for part in parts),
+        dict(staging.quarantined),
+        staging.with_unknown_keys,
+    )
 
 
 def _new_to_lake(lake: Lake, manifests: list[Manifest]) -> list[Manifest]:
@@ -158,11 +187,11 @@ def _unknown(connection: duckdb.DuckDBPyConnection, manifests: list[Manifest]) -
 
 
 @contextmanager
-def _temporary_directory() -> Iterator[Path]:
+def _staging(archive: Holdings, manifests: list[Manifest], progress: Progress) -> Iterator["Staging"]:
     """A place for the staging files. Raises StorageError when that disk is full: it may be another one than ours."""
     try:
         with tempfile.TemporaryDirectory(prefix="realcount-") as directory:
-            yield Path(directory)
+            yield Staging(Path(directory), archive, manifests, progress)
     except OSError as error:
         raise StorageError(error.filename or tempfile.gettempdir(), error.strerror or str(error)) from error
 
@@ -170,31 +199,37 @@ def _temporary_directory() -> Iterator[Path]:
 class Staging:
     """Two files of JSON lines, the quickest way into DuckDB: captures, and the documents they hold."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, archive: Holdings, manifests: list[Manifest], progress: Progress) -> None:
+        self._archive = archive
+        self._rest = _archived(archive, manifests)
+        self._progress = progress
         self.captures = directory / "captures.jsonl"
         self.documents = directory / "documents.jsonl"
         self.quarantined: Counter[str] = Counter()
         self.with_unknown_keys = 0
         self._readings: dict[tuple[str, str, int, str | None], tuple[int | None, Document | Quarantine]] = {}
 
-    def take(self, archive: Holdings, manifests: list[Manifest], progress: Progress) -> None:
-        """Read the runs' captures; the same bytes under the same address are understood once."""
-        with self.captures.open("wb") as captures, self.documents.open("wb") as documents:
-            for manifest in manifests:
-                for segment in manifest.segments:
-                    found = 0
-                    for _, capture in archive.captures(segment.name):
-                        found += 1
-                        staged = self._stage(archive, manifest.run, capture, documents)
-                        captures.write(_encoder.encode(staged) + b"\n")
-                        progress(1)
-                    if found != segment.captures:
-                        raise ArchiveError(
-                            f"{segment.name} has {found:,} captures, its manifest says {segment.captures:,}; "
-                            "run: realcount archive verify"
-                        )
+    def take(self) -> list[Manifest] | None:
+        """Stage the next captures in place of those before; returns the runs that end with them, None after the last.
 
-    def _stage(self, archive: Holdings, run: str, capture: Capture, documents: IO[bytes]) -> Staged:
+        The same bytes under the same address are understood once.
+        """
+        taken, ended = 0, []
+        self._readings.clear()
+        with self.captures.open("wb") as captures, self.documents.open("wb") as documents:
+            for manifest, capture in self._rest:
+                if capture is None:
+                    ended.append(manifest)
+                    continue
+                staged = self._stage(manifest.run, capture, documents)
+                captures.write(_encoder.encode(staged) + b"\n")
+                self._progress(1)
+                taken += 1
+                if taken == _AT_ONCE:
+                    break
+        return ended if taken or ended else None
+
+    def _stage(self, run: str, capture: Capture, documents: IO[bytes]) -> Staged:
         staged = Staged(
             capture_id(capture),
             run,
@@ -210,7 +245,7 @@ class Staging:
         )
         same = (capture.url, capture.digest, capture.status, capture.truncated)
         if same not in self._readings:
-            self._readings[same] = self._read(archive.with_body(capture), documents)
+            self._readings[same] = self._read(self._archive.with_body(capture), documents)
         staged.document_number, said = self._readings[same]
         if isinstance(said, Quarantine):
             self.quarantined[said.reason] += 1
@@ -241,6 +276,22 @@ class Staging:
             + b"\n"
         )
         return number, msgspec.structs.replace(said, units=(), candidates=(), tallies=())
+
+
+def _archived(archive: Holdings, manifests: list[Manifest]) -> Iterator[tuple[Manifest, Capture | None]]:
+    """The captures of the runs, each run followed by None. Raises ArchiveError if they are not what a manifest says."""
+    for manifest in manifests:
+        for segment in manifest.segments:
+            found = 0
+            for _, capture in archive.captures(segment.name):
+                found += 1
+                yield manifest, capture
+            if found != segment.captures:
+                raise ArchiveError(
+                    f"{segment.name} has {found:,} captures, its manifest says {segment.captures:,}; "
+                    "run: realcount archive verify"
+                )
+        yield manifest, None
 
 
 def capture_id(capture: Capture) -> int:
@@ -285,7 +336,7 @@ def _apply(connection: duckdb.DuckDBPyConnection, staging: Staging, manifests: l
         )
     (captures,) = connection.execute("SELECT count(*) FROM staged_capture").fetchone() or (0,)
     changes = _changes(connection) - before
-    return LoadReport(len(manifests), captures, changes, dict(staging.quarantined), staging.with_unknown_keys)
+    return LoadReport(len(manifests), captures, changes)
 
 
 def _changes(connection: duckdb.DuckDBPyConnection) -> int:

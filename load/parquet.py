@@ -1,4 +1,7 @@
-"""Parquet for readers without DuckDB: one file a view, replaced as a set in one step after every load.
+"""Parquet for readers without DuckDB: one file a view, replaced as a set in one step.
+
+A set is written after every load. Of the whole country that takes minutes: then it is only written when at most a tenth
+of the time goes into it, and what was put off is written as soon as a load finds nothing new.
 
 `parquet` is a link to a directory beside it, which is named after the state of the database that it was made from.
 Publishing writes another one and replaces the link. Who resolves the link once can read one set to its end: the set
@@ -6,7 +9,9 @@ before the current one stays.
 """
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -17,10 +22,13 @@ from warehouse.datapackage import FILE, NAME
 from warehouse.export import choose, refusals, write_set
 
 _GONE = ".gone"
+_CHEAP = 10.0  # seconds that a set may take after every load, as the captured night's 2 do
+_SHARE = 10  # a costlier one is written again after so many times as long
 
 
-def publish_parquet(published: Place, place: Path) -> bool:
-    """Put the published database's views at `place` as Parquet; False if what is there is of the same state.
+def publish_parquet(published: Place, place: Path, *, may_wait: bool = False) -> bool:
+    """Put the published database's views at `place` as Parquet; False if what is there is of the same state, or if
+    another set `may_wait` and would come too soon after a costly one.
 
     Killed at any point it leaves the old set or the new one. Raises UsageError if something that is not ours is in
     the way, StorageError if the disk refuses; the old set then stays, and the next call tries again.
@@ -31,12 +39,16 @@ def publish_parquet(published: Place, place: Path) -> bool:
     fresh = place.with_name(f".{place.name}.{state_of(published)}")
     if fresh == current and fresh.exists():
         return False
+    if may_wait and current and _is_too_soon(current, time.time()):
+        return False
+    began = time.time()
     with refusals(place):
         _remove([fresh])  # of a run that was killed
         try:
             fresh.mkdir(parents=True)
             with copying(published) as connection:
                 write_set(connection, fresh, "parquet", choose(connection))
+            os.utime(fresh, (began, began))  # its description has the time when it was finished
             link = place.with_name(f".{place.name}.link")
             link.unlink(missing_ok=True)
             link.symlink_to(fresh.name)
@@ -49,6 +61,16 @@ def publish_parquet(published: Place, place: Path) -> bool:
     for leftover in place.parent.glob(f".{place.name}.*{_GONE}"):  # of a run that was killed here
         shutil.rmtree(leftover, ignore_errors=True)
     return True
+
+
+def _is_too_soon(current: Path, now: float) -> bool:
+    """Whether the set that is there was so costly that the next one must wait. After a clock set back none waits."""
+    try:
+        finished = (current / FILE).stat().st_mtime
+        cost = finished - current.stat().st_mtime
+    except OSError:
+        return False
+    return cost > _CHEAP and 0 <= now - finished < _SHARE * cost
 
 
 def _make_way(place: Path) -> None:

@@ -99,7 +99,7 @@ def test_killed_at_every_step_of_a_run_it_loses_nothing_and_shows_no_half(
     taken = steps(copy(), second_run, tmp_path / "notes")
     assert {(step.kind, step.about) for step in taken} >= {
         ("write", ".zst"), ("fsync", ".zst"), ("rename", ".open"), ("rename", ".json"), ("unlink", ".open"),
-        ("SQL", "BEGIN"), ("SQL", "CREATE OR REPLACE TEMP TABLE capture_written AS"), ("SQL", "COMMIT"),
+        ("SQL", "BEGIN"), ("SQL", "CREATE OR REPLACE TEMP TABLE capture_placed AS"), ("SQL", "COMMIT"),
         ("SQL", "CHECKPOINT"), ("copy", "published"), ("rename", ".duckdb"),
     }  # fmt: skip
     for step in taken:

@@ -22,13 +22,14 @@ from worlds import OBSERVED, retellings, worlds
 
 from extract.capture import Capture, capture
 from extract.endpoints import Endpoint
+from extract.errors import WarehouseError
 from extract.segments import SUFFIX, SegmentWriter
 from load import loader
 from load.loader import LoadReport, capture_id
 from transform.model import Document, Tally
 from transform.normalise import read
 
-DERIVED = ("standing", "version", "unit_latest", "candidate_latest")  # kept by each load for what it touched
+DERIVED = ("standing", "version", "unit_latest", "candidate_latest", "finding")  # kept by each load for what it touched
 few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -414,6 +415,39 @@ def test_a_load_that_is_broken_off_leaves_the_database_as_it_was(
             told.load()
     assert told.fingerprint() == before
     assert told.load().captures == 1
+
+
+def test_a_long_archive_is_taken_in_portions_and_a_broken_off_one_goes_on(
+    history: Callable[[], History], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, whole, failed = history(), history(), []
+    for number in range(4):
+        run = [
+            province_at(f"03:{number}0:0{place}", f"02:{number}5:00", {"3171": {A: 5 + number}}) for place in range(3)
+        ]
+        told.archived(run)
+        whole.archived(run)
+    whole.load()
+    apply = loader._apply
+
+    def fail_at_third(*portion: Any) -> int:
+        failed.append(portion)
+        if len(failed) == 3:
+            raise duckdb.IOException("the disk is gone")
+        return apply(*portion)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loader, "_AT_ONCE", 4)
+        patched.setattr(loader, "_apply", fail_at_third)
+        with pytest.raises(WarehouseError):
+            told.load()
+        assert told.ask("SELECT count(*) FROM captures") == [(8,)]
+        assert told.ask("SELECT count(*) FROM runs") == [(2,)]
+        report = told.load()
+    assert (report.runs, report.captures) == (2, 4)
+    assert told.fingerprint() == whole.fingerprint()
+    for name in DERIVED:
+        assert in_order(table(told, name)) == in_order(table(whole, name)), name
 
 
 def test_a_capture_s_id_is_the_same_on_every_machine() -> None:

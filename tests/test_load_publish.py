@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,30 @@ def test_old_sets_do_not_pile_up(history: History, tmp_path: Path) -> None:
         assert published(history)
     assert len(list(tmp_path.glob(".parquet.*"))) == 2
     assert leftovers(tmp_path) == []
+
+
+def costly(place: Path, seconds: float, ago: float) -> None:
+    """Make the set look as if it had taken so long, and was finished so long ago."""
+    finished = time.time() - ago
+    os.utime(place / "datapackage.json", (finished, finished))
+    os.utime(place.resolve(), (finished - seconds, finished - seconds))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ago", "waits"), [(8, 0, False), (60, 500, True), (60, 700, False), (60, -5000, False)]
+)
+def test_a_costly_set_is_written_again_after_ten_times_as_long(
+    history: History, tmp_path: Path, seconds: float, ago: float, *, waits: bool
+) -> None:
+    assert published(history)
+    costly(tmp_path / "parquet", seconds, ago)
+    before = files(tmp_path)
+    history.seen("03:00:00", count("31", "03:00:00", figures({A: 100}, 4)))
+    publish(history.database, tmp_path / "realcount.duckdb")
+    written = publish_parquet(tmp_path / "realcount.duckdb", tmp_path / "parquet", may_wait=True)
+    assert (written, files(tmp_path) == before) == (not waits, waits)
+    assert published(history) == waits, "who cannot wait need not"
+    assert files(tmp_path) != before
 
 
 @pytest.mark.parametrize(

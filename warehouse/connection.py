@@ -27,6 +27,8 @@ _STORAGE = "v1.5.0"  # so that DuckDB 1.5 can open what 2.0 wrote
 _DAMAGE = (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
 _TIME_ZONE = "Asia/Jakarta"  # moments are shown as KPU shows them
 _SPILL = "2GB"  # what a query may put on the disk while it runs; else it would be all the room the archive needs
+_MEMORY = 2_000_000_000  # bytes; with the crawler, the country stays below 4 GB. DuckDB would take 80 % of the machine
+_LOAD_SPILL = "20GB"  # what does not fit goes to the disk: far less for a portion of captures, this much for all views
 
 
 def alone(path: Path) -> AbstractContextManager[None]:
@@ -64,6 +66,7 @@ def writing(path: Place) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         with _explained(path):
             connection.execute(f"SET TimeZone = '{_TIME_ZONE}'")
+            _bound(connection, path)
             yield connection
             connection.execute("CHECKPOINT")  # a write-ahead log is where DuckDB's recovery bugs have been
     finally:
@@ -117,6 +120,7 @@ def copying(path: Place) -> Iterator[duckdb.DuckDBPyConnection]:
         with _explained(path):  # ATTACH takes no parameters (DuckDB 1.5)
             connection.execute(f"ATTACH {duckdb.ConstantExpression(str(path))} AS published (READ_ONLY)")
         connection.execute(f"USE published; SET TimeZone = '{_TIME_ZONE}'")
+        _bound(connection, path)
         yield connection
     finally:
         connection.close()
@@ -138,6 +142,16 @@ def beside(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyCon
     with connection.cursor() as session:
         session.execute(f"USE {duckdb.ColumnExpression(name)}; SET TimeZone = '{_TIME_ZONE}'")
         yield session
+
+
+def _bound(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Keep to a share of the memory, and put what does not fit beside the database."""
+    ((most,),) = connection.execute(
+        "SELECT least(parse_formatted_bytes(current_setting('memory_limit')), ?)", [_MEMORY]
+    ).fetchall()
+    spill = duckdb.ConstantExpression(f"{path}.tmp")  # SET takes no parameters
+    connection.execute(f"SET memory_limit = '{most}B'; SET temp_directory = {spill}")
+    connection.execute(f"SET max_temp_directory_size = '{_LOAD_SPILL}'")
 
 
 def _expect(path: Path) -> None:

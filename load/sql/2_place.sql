@@ -3,7 +3,7 @@
 
 -- The documents that get new captures, and where the first of these stands.
 CREATE OR REPLACE TEMP TABLE touched AS
-SELECT endpoint, election, document, contest_type, region_code, min(position) AS first_position
+SELECT endpoint, election, document, contest_type, region_code, min(position) AS first_position, count(*) AS captures
 FROM staged_capture
 WHERE quarantine_reason IS NULL
 GROUP BY ALL;
@@ -29,10 +29,12 @@ FROM touched SEMI JOIN (FROM known_capture WHERE NOT is_base) USING (endpoint);
 
 -- What the tables say of the touched documents: of a revised one everything, of the others what is in force.
 CREATE OR REPLACE TEMP TABLE unit_near AS
-FROM core.unit_packed SEMI JOIN touched USING (election, document, contest_type, region_code);
+FROM core.unit_packed SEMI JOIN touched USING (election, document, contest_type, region_code)
+QUALIFY endpoint IN (SELECT endpoint FROM revised) OR position = max(position) OVER (PARTITION BY endpoint, series);
 
 CREATE OR REPLACE TEMP TABLE candidate_near AS
-FROM core.candidate_packed SEMI JOIN touched USING (election, document, contest_type, region_code);
+FROM core.candidate_packed SEMI JOIN touched USING (election, document, contest_type, region_code)
+QUALIFY endpoint IN (SELECT endpoint FROM revised) OR position = max(position) OVER (PARTITION BY endpoint, series);
 
 CREATE OR REPLACE TEMP TABLE tally_near AS
 FROM core.tally_packed
@@ -41,13 +43,24 @@ WHERE superseded IS NULL
 UNION ALL
 FROM core.tally_packed SEMI JOIN revised USING (election, document, contest_type, region_code);
 
--- What every series said at each of these captures. A capture that does not mention a series that its document
+-- Nearly every document of a crawl: one new capture, and none after it.
+CREATE OR REPLACE TEMP TABLE in_order AS
+SELECT endpoint, first_position AS position FROM touched ANTI JOIN revised USING (endpoint) WHERE captures = 1;
+
+-- What every series said at each of the captures of the other documents. A capture that does not mention a series that its document
 -- has at other times says NULL of it; a known capture says what the change rows say as of its position.
 -- No ASOF JOIN: on structs of text it silently misses matches (DuckDB 1.5.5 and 2.0.0).
 CREATE OR REPLACE TEMP MACRO observed(said, near) AS TABLE
 WITH
-    known AS (SELECT endpoint, series, position, {'value': value} AS told, NULL AS is_base FROM query_table(near)),
-    all_series AS (SELECT endpoint, series FROM known UNION SELECT endpoint, series FROM query_table(said)),
+    known AS (
+        SELECT endpoint, series, position, {'value': value} AS told, NULL AS is_base
+        FROM query_table(near) ANTI JOIN in_order USING (endpoint)
+    ),
+    all_series AS (
+        SELECT endpoint, series FROM known
+        UNION
+        SELECT endpoint, series FROM query_table(said) ANTI JOIN in_order USING (endpoint)
+    ),
     carried AS (
         SELECT
             endpoint, series, position, is_base,
@@ -75,7 +88,13 @@ FROM (
     SELECT *, lag(value) OVER (PARTITION BY endpoint, series ORDER BY position) AS previous
     FROM observed(said, near)
 )
-WHERE value IS DISTINCT FROM previous AND NOT is_base;
+WHERE value IS DISTINCT FROM previous AND NOT is_base
+UNION ALL
+SELECT endpoint, series, o.position, s.value
+FROM query_table(near) AS n
+FULL JOIN query_table(said) AS s USING (endpoint, series)
+JOIN in_order AS o USING (endpoint)
+WHERE s.value IS DISTINCT FROM n.value;
 
 -- The captures whose change rows are written again.
 CREATE OR REPLACE TEMP TABLE recounted AS SELECT position.capture_id AS capture_id FROM known_capture WHERE NOT is_base;
