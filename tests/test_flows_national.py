@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from conftest import Ticking
 from crawls import InProcess, crawl, place
-from extract.national import NationalNight, NationalSimulation
 
 from extract.endpoints import Endpoint
+from extract.national import NationalNight, NationalSimulation
 from extract.server import SimulatedSource
 from flows.knowledge import Knowledge
 from flows.plan import Scope

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from extract.national import NationalNight, NationalSimulation
 
+from extract.national import NationalNight, NationalSimulation
 from extract.request_log import RequestLog
 from extract.server import Document, SimulatedSource, serving
 from extract.simulator import Depth
