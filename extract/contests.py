@@ -4,6 +4,7 @@ KPU had 37 contests with a single pair against the blank column, among the gover
 them the blank column had number 1.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -53,6 +54,17 @@ def contests(contest_type: SimulatedType) -> dict[str, Contest]:
             pairs = 2 + draw(key("pairs", contest_type), int(code)) % 3
             made_up[code] = _contest(code, first, [_made_up(code, pair) for pair in range(1, pairs + 1)])
     return made_up | ({"31": Contest("31", jakarta.PAIRS)} if contest_type == "pkwkp" else {})
+
+
+def area_of(contest_type: SimulatedType, code: str) -> str:
+    """Where the contest is held that a region belongs to; the region itself where there are several."""
+    return code[: 2 if contest_type == "pkwkp" else 4]
+
+
+def pairs_in(contest_type: SimulatedType, code: str) -> Sequence[str]:
+    """The candidate ids of the contest that a region belongs to; none where there are several."""
+    contest = contests(contest_type).get(area_of(contest_type, code))
+    return tuple(contest.pairs) if contest else ()
 
 
 def _made_up(code: str, number: int) -> str:

@@ -47,6 +47,42 @@ def test_it_serves_the_simulated_night_as_of_a_moment(tmp_path: Path) -> None:
     assert count["tungsura"]["chart"]["1000025"] == 2_181_939
 
 
+def test_it_serves_the_country_or_some_provinces_of_it(tmp_path: Path) -> None:
+    options = ("--country", "--within", "65", "--within", "31", "--cycles", "12", "--at", "2024-11-27T18:00")
+    with stand_in(*options, "--speed", "0", data=tmp_path) as ask:
+        assert ask("/pilkada/hhcw/pkwkk/65/6501.json")[0] == 200
+        assert ask("/pilkada/hhcw/pkwkk/31.json")[0] == ask("/pilkada/hhcw/pkwkp/32.json")[0] == 404
+        status, body = ask("/pilkada/hhcw/pkwkp.json")
+    assert status == 200
+    assert json.loads(body)["progres"]["total"] == 14_835 + 1_364
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--within", "65"), "--country"),
+        (("--country", "--within", "20"), "20"),
+        (("--country", "--cycles", "1"), "publications"),
+    ],
+)
+def test_a_night_that_cannot_be_is_refused_in_one_line(tmp_path: Path, options: tuple[str, ...], told: str) -> None:
+    answer = realcount("--data-dir", tmp_path, "serve-archive", "--simulated", *options, timeout=20)
+    assert answer.returncode == 2
+    assert told in answer.stderr.splitlines()[-1]
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_province_of_the_country_is_replayed_with_both_contest_types(tmp_path: Path) -> None:
+    night = ("replay", "simulated", "--country", "--within", "65", "--cycles", "6", "--depth", "regency")
+    realcount("--data-dir", tmp_path, *night).check_returncode()
+    assert realcount("--data-dir", tmp_path, *night).returncode == 64
+    for question, contest in (("65", "Governor"), ("6501", "Regent or mayor")):
+        answer = realcount("--data-dir", tmp_path, "results", question)
+        assert contest in answer.stdout
+        assert "CALON REKAAN" in answer.stdout
+        assert "SIMULATED" in answer.stdout + answer.stderr
+
+
 def test_it_serves_what_an_archive_holds_and_no_more(tmp_path: Path) -> None:
     realcount("--data-dir", tmp_path, "replay", "simulated", "--depth", "regency").check_returncode()
     with stand_in("--at", "2024-11-27T18:00", "--speed", "0", data=tmp_path) as ask:
