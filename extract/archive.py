@@ -8,7 +8,7 @@ It lies in a folder or on an object store (see `extract.stores`) and can be read
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from extract.errors import ArchiveError
 from extract.index import Index, Place
 from extract.manifests import Manifest, decode_manifest
 from extract.segments import frames
-from extract.stores import Folder, Store
+from extract.stores import Folder, Listed, Store
 
 _CACHED_FRAMES = 32  # for look-ups by digest; a frame of 256 region documents is about 1 MB
 
@@ -73,7 +73,7 @@ class Archive:
     def __init__(self, place: Path | Store) -> None:
         self.store: Store = Folder(place) if isinstance(place, Path) else place
         self.place = self.store.place
-        self._manifests: dict[str, tuple[Hashable, Manifest]] = {}
+        self._manifests: dict[Listed, Manifest] = {}
         self._frames: OrderedDict[tuple[str, int], list[Line]] = OrderedDict()
         self._index = Index()
         self._indexed: dict[str, int] = {}  # segments, as far as they were read
@@ -103,12 +103,13 @@ class Archive:
 
         One that was read before is read again only if its file changed: a cycle does not pay for all those before it.
         """
-        known, self._manifests = self._manifests, {}
-        for name, version in self.store.manifests():
-            if (cached := known.get(name)) is None or cached[0] != version:
-                cached = (version, decode_manifest(self.store.manifest(name), f"{self.place}/manifests/{name}"))
-            self._manifests[name] = cached
-        return [manifest for _, manifest in self._manifests.values()]
+        listed = self.store.manifests()
+        known = {one.name: self._manifests[one] for one in listed if one in self._manifests}
+        new = [one.name for one in listed if one.name not in known]
+        for name, content in zip(new, self.store.contents(new), strict=True):
+            known[name] = decode_manifest(content, f"{self.place}/manifests/{name}")
+        self._manifests = {one: known[one.name] for one in listed}
+        return list(self._manifests.values())
 
     def segment_names(self) -> list[str]:
         """Every segment, oldest first, also of a run that is open or was killed."""

@@ -11,7 +11,7 @@ known. The manifest comes last, under its place in the chain, which only one wri
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ from extract.stores import SHARDS, Listed, Spool, is_shard
 
 PART_BYTES = 4 << 20
 PART_SECONDS = 10.0
-_AT_ONCE = 8  # segments fetched together: readers take them in order
+_AT_ONCE = 8  # objects fetched together: readers take segments in order
 _SEGMENT = re.compile(rf"\w[\w.-]*{re.escape(SUFFIX)}")  # a stranger's bucket must not lead to a file elsewhere
 _MANIFEST = re.compile(r"[0-9][\w.-]*\.json")
 
@@ -103,9 +103,10 @@ class Objects:
                 file.write_bytes(content)
             yield file
 
-    def manifest(self, name: str) -> bytes:
-        """The object's content."""
-        return self._bucket.read(f"manifests/{name}")[0]
+    def contents(self, manifests: Sequence[str]) -> list[bytes]:
+        """The objects' contents."""
+        with ThreadPoolExecutor(_AT_ONCE) as reading:
+            return list(reading.map(lambda name: self._bucket.read(f"manifests/{name}")[0], manifests))
 
     @contextmanager
     def hold(self, opened: OpenRun) -> Iterator[Callable[[], None]]:
@@ -142,7 +143,10 @@ class Objects:
             self._bucket.create(f"segments/{file.name}", content)
         except AlreadyThereError:
             raise StorageError(file, "the store has another segment of this name", "move one of them away") from None
-        self._cache.take(file)
+        try:
+            self._cache.take(file)
+        except StorageError:  # the store has it, which is enough
+            file.unlink()
 
     def add(self, manifest: Manifest) -> None:
         """Under its number alone, so that the store refuses a second one."""

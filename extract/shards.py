@@ -4,8 +4,10 @@ Each has a chain and a memory of its own. A body is stored once in each, and may
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +16,10 @@ from extract.capture import Capture
 from extract.errors import ArchiveError
 from extract.index import Place
 from extract.manifests import Manifest
+
+_AT_ONCE = 8  # archives
+
+_Answer = TypeVar("_Answer")
 
 
 class Archives:
@@ -25,11 +31,13 @@ class Archives:
         self.place = root.place
         self._open = shard
         self._shards: dict[str, Archive] = {}
+        self._members: list[Archive] = []  # when they were last looked for
         self._holders: dict[str, Archive] = {}
 
     def members(self) -> Sequence[Archive]:
         """The archive itself and the shards that there are now."""
-        return [self.root, *map(self.shard, self.root.store.shards())]
+        self._members = [self.root, *map(self.shard, self.root.store.shards())]
+        return self._members
 
     def shard(self, name: str) -> Archive:
         """The shard of this name, which need not be there yet."""
@@ -40,16 +48,21 @@ class Archives:
     def manifests(self) -> list[Manifest]:
         """The finished runs of one after another, in the order of each chain."""
         found = []
-        for archive in self.members():
-            for manifest in archive.manifests():
-                self._holders |= {segment.name: archive for segment in manifest.segments}
-                found.append(manifest)
+        for archive, manifests in self._asked(Archive.manifests):
+            self._holders |= {segment.name: archive for manifest in manifests for segment in manifest.segments}
+            found += manifests
         return found
 
     def segment_names(self) -> list[str]:
         """Every segment of all, oldest first."""
-        self._holders = {name: archive for archive in self.members() for name in archive.segment_names()}
+        self._holders = {name: archive for archive, names in self._asked(Archive.segment_names) for name in names}
         return sorted(self._holders)
+
+    def _asked(self, question: Callable[[Archive], _Answer]) -> list[tuple[Archive, _Answer]]:
+        """What each answers; several are asked at once, since a store may be far away."""
+        members = self.members()
+        with ThreadPoolExecutor(_AT_ONCE) as asking:
+            return list(zip(members, asking.map(question, members), strict=True))
 
     def segment(self, name: str) -> Path:
         """A file to read a segment from. Raises ArchiveError if it is gone."""
@@ -65,12 +78,13 @@ class Archives:
 
     def body(self, digest: str) -> bytes:
         """The bytes of this digest. Raises ArchiveError if no capture holds them."""
-        for looked_again in (False, True):  # another process may have written since
-            for archive in self.members():
-                if looked_again:
-                    archive.look_again()
-                if digest in archive.index.bodies:
-                    return archive.body(digest)
+        for archive in self._members or self.members():
+            if digest in archive.index.bodies:
+                return archive.body(digest)
+        for archive in self.members():  # another process may have written since
+            archive.look_again()
+            if digest in archive.index.bodies:
+                return archive.body(digest)
         raise ArchiveError(f"{self.place}: no capture holds the body {digest}")
 
     def with_body(self, capture: Capture) -> Capture:

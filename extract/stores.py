@@ -6,7 +6,7 @@ shards/pkwkp-31/segments/…  shards/pkwkp-31/manifests/…   the same of a shar
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -82,8 +82,8 @@ class Store(Protocol):
     def original(self, name: str) -> AbstractContextManager[Path]:
         """The same, as the store has it now and no copy kept here."""
 
-    def manifest(self, name: str) -> bytes:
-        """The content of a manifest, as the store has it now."""
+    def contents(self, manifests: Sequence[str]) -> list[bytes]:
+        """What is in these manifests, as the store has them now."""
 
     def hold(self, opened: OpenRun) -> AbstractContextManager[Callable[[], None]]:
         """Be the only writer. Gives a check that raises BusyError once somebody else has become it."""
@@ -140,9 +140,9 @@ class Folder:
         """The file itself."""
         yield self._segments / name
 
-    def manifest(self, name: str) -> bytes:
-        """The file's content."""
-        return (self._manifests / name).read_bytes()
+    def contents(self, manifests: Sequence[str]) -> list[bytes]:
+        """The files' contents."""
+        return [(self._manifests / name).read_bytes() for name in manifests]
 
     @contextmanager
     def hold(self, opened: OpenRun) -> Iterator[Callable[[], None]]:  # noqa: ARG002 (an object store tells others)

@@ -66,9 +66,9 @@ def chain(archive: Archive) -> tuple[list[Manifest], list[Problem]]:
     """The manifests that can be read, first to newest, and what is wrong with the chain."""
     manifests: list[Manifest] = []
     problems: list[Problem] = []
-    for name, _ in archive.store.manifests():
+    names = [name for name, _ in archive.store.manifests()]
+    for name, content in zip(names, archive.store.contents(names), strict=True):
         run = name.removesuffix(".json").split("-", 1)[-1]
-        content = archive.store.manifest(name)
         try:
             manifest = decode_manifest(content, f"{archive.place}/manifests/{name}")
         except ArchiveError as error:

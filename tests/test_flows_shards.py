@@ -101,9 +101,8 @@ def test_a_load_with_a_shard_takes_in_that_shard_only_and_runs_say_which(
     own = machine("pkwkp-31", "pkwkp-31")
     bring_up_to_date(own)
     with reading(own.published) as connection:
-        assert queries.query(connection, "SELECT shard, captures FROM runs").rows == [
-            ("pkwkp-31", len(part("pkwkp-31")))
-        ]
+        found = list(queries.query(connection, "SELECT shard, captures FROM runs").rows)
+    assert found == [("pkwkp-31", len(part("pkwkp-31")))]
     reader = machine("reader")
     bring_up_to_date(reader)
     with reading(reader.published) as connection:
