@@ -4,10 +4,13 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-from object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from object_store import ObjectStore
 
 REAL = Path(__file__).parents[1].parent / "shared" / "real"  # stays outside of the project
 
@@ -43,16 +46,18 @@ def real() -> Path:
 
 
 @pytest.fixture(scope="session")
-def object_store() -> Iterator[ObjectStore]:
+def object_store() -> Iterator["ObjectStore"]:
     """S3 on loopback."""
+    from object_store import ObjectStore  # moto takes a second to import
+
     store = ObjectStore()
     yield store
     store.stop()
 
 
 @pytest.fixture
-def s3(object_store: ObjectStore) -> Iterator[ObjectStore]:
-    """The same, in good order, and its list of questions empty."""
+def s3(object_store: "ObjectStore") -> Iterator["ObjectStore"]:
+    """The same, in good order."""
     yield object_store
     object_store.fault, object_store.ignores_conditions = lambda *_: None, False
 

@@ -1,9 +1,11 @@
 """Commands on an archive elsewhere, and on one in shards: all is read, one is written."""
 
+import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -233,3 +235,36 @@ def test_a_shard_s_name_leads_nowhere_else(name: str, tmp_path: Path) -> None:
 def test_the_command_line_has_a_variable_for_both() -> None:
     _, shown, _ = run("--help")
     assert {"REALCOUNT_ARCHIVE]", "REALCOUNT_SHARD]"} <= set(shown.split())
+
+
+def test_a_replay_onto_an_object_store_killed_again_and_again_ends_the_same(
+    s3: ObjectStore, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.credentials.items():
+        monkeypatch.setenv(name, value)
+    night = ("replay", "simulated", "--depth", "district", "--withdrawal")
+    elsewhere = ("--parquet", "off", "--archive", f"s3://{BUCKET}/{prefix}")
+    chance, killed = random.Random(1), 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            [str(COMMAND), "--data-dir", str(tmp_path / "killed"), *elsewhere, *night],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        before = len(s3.asked)
+        after = chance.randrange(1, 9)  # requests
+        while process.returncode is None and len(s3.asked) < before + after:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.01)
+        killed += process.poll() is None
+        process.kill()
+        process.wait()
+    assert killed, "not one run was slow enough to be killed: the test shows nothing"
+    for data, options in (("killed", elsewhere), ("whole", ("--parquet", "off")), ("another", elsewhere)):
+        command = ("rebuild",) if data == "another" else night
+        assert run("--data-dir", str(tmp_path / data), *options, *command)[0] in (0, 64)
+    assert run("--data-dir", str(tmp_path / "another"), *elsewhere, "archive", "verify")[0] == 0
+    fingerprints = {
+        run("--data-dir", str(tmp_path / data), "fingerprint")[1] for data in ("killed", "whole", "another")
+    }
+    assert len(fingerprints) == 1
