@@ -57,6 +57,7 @@ _SURFACE = (  # in the order in which they need each other
     "views/results.sql",
     "views/timeline.sql",
     "views/changes.sql",
+    "macros/core.new_vs_revised_in.sql",
     "views/new_vs_revised.sql",
     "views/leads.sql",
     "views/lead_changes.sql",

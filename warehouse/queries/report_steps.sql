@@ -24,8 +24,7 @@ WITH
             sum(new_votes) AS new_votes,
             sum(greatest(revised_votes, 0)) AS raised_votes, sum(least(revised_votes, 0)) AS lowered_votes,
             sum(unknown_votes) AS unknown_votes
-        FROM new_vs_revised
-        WHERE starts_with(unit_code, $prefix) AND length(unit_code) <= $longest_code
+        FROM core.new_vs_revised_in($prefix, $longest_code)
         GROUP BY ALL
     ),
     step AS (
