@@ -169,8 +169,8 @@ def read_plan(settings: Settings, scope: Scope, knowledge: Knowledge | None = No
     """The plan of the next cycle, from what the database says of every document; of those that its runs since were
     about, if there is knowledge of the others."""
     knowledge = Knowledge() if knowledge is None else knowledge
+    sequence = max((manifest.sequence for manifest in settings.archive.manifests()), default=0) + 1  # the shard's own
     with reading(settings.published) as connection:
-        sequence = queries.next_sequence(connection)
         runs = queries.runs(connection)
         if not knowledge.runs <= runs:  # it is of another database
             knowledge.forget()

@@ -99,11 +99,6 @@ def results(
     )
 
 
-def next_sequence(connection: duckdb.DuckDBPyConnection) -> int:
-    """The number that the next run will have in the chain."""
-    return int(ask(connection, "next_sequence").records()[0]["sequence"])
-
-
 def runs(connection: duckdb.DuckDBPyConnection) -> set[str]:
     """The names of the runs that are loaded."""
     return {run for (run,) in ask(connection, "loaded_runs").rows}

@@ -156,7 +156,7 @@ class Crawl:
             "load_s": parts.get("load_s", 0.0), "publish_s": parts.get("publish_s", 0.0),
             "parquet_s": parts.get("parquet_s", 0.0), "report_s": parts.get("write the report", 0.0),
             "wall_s": wall, "cpu_s": _cpu() - used, "virtual_s": requests / RATE + wall - asking, "peak_mb": _peak(),
-            "archive_mb": _size(self._settings.archive.directory), "warehouse_mb": _size(self._settings.database),
+            "archive_mb": _size(self._settings.data_dir / "archive"), "warehouse_mb": _size(self._settings.database),
             "known": len(self._memory.knowledge), "server_cpu_s": seen["cpu_s"], "server_mb": seen["rss_mb"],
         }  # fmt: skip
 
@@ -184,16 +184,18 @@ def main() -> None:
     parser.add_argument("--provinces", default="", help="codes such as 31,32; none: all")
     parser.add_argument("--depth", default="village", choices=("district", "village", "tps"))
     parser.add_argument("--parquet", help="off: without")
+    parser.add_argument("--keep", type=Path, help="an empty directory that gets the night's data, to look into it")
     parser.add_argument("--into", type=Path, help="file that gets a line of JSON for each cycle and one for the end")
     options = parser.parse_args()
     within = tuple(filter(None, options.provinces.split(",")))
-    directory = Path(tempfile.mkdtemp(prefix="realcount-national-"))
+    directory = options.keep or Path(tempfile.mkdtemp(prefix="realcount-national-"))
     server = Server({"cycles": options.cycles, "within": within, "revisions": 0.01}, options.depth)
     try:
         measure(options, within, directory, server)
     finally:
         server.stop()
-        shutil.rmtree(directory)
+        if not options.keep:
+            shutil.rmtree(directory)
 
 
 def measure(options: argparse.Namespace, within: tuple[str, ...], directory: Path, server: Server) -> None:
