@@ -377,6 +377,35 @@ def test_a_depth_is_not_passed_whatever_the_database_holds(tmp_path: Path) -> No
     assert max(map(rank, night.source.asked)) == 2
 
 
+def test_a_cycle_asks_for_no_more_than_its_rate_allows_until_it_has_to_end(tmp_path: Path) -> None:
+    night = Night(Country(VILLAGES, [Change(0, village, (1, 5, 7)) for village in VILLAGES]))
+    settings, asked, waiting = place(tmp_path), [], []
+
+    def end_soon(cycle: Cycle) -> None:
+        cycle.end_at(night.clock.now + timedelta(seconds=3), night.clock, rate=2)
+
+    while len(waiting) < 2 or waiting[-1]:
+        night.begin()
+        waiting.append(crawl(settings, JAKARTA, night.source, night.clock, end_soon).counts.waiting)
+        asked += night.source.asked
+        assert 0 < len(night.source.asked) <= 6
+    assert waiting[0] > 0
+    assert {endpoint.region for endpoint in asked if endpoint.document == "hhcw"} == set(night.country.regions())
+
+
+def test_a_cycle_asks_for_nothing_once_its_time_is_over_however_slow_the_source(tmp_path: Path) -> None:
+    night = Night(Country(VILLAGES, [Change(0, village, (1, 5, 7)) for village in VILLAGES]))
+    night.begin()
+
+    def take_a_minute_each(cycle: Cycle) -> None:
+        cycle.end_at(night.clock.now + timedelta(minutes=3), night.clock, rate=0)
+        night.source.watch = lambda _: setattr(night.clock, "now", night.clock.now + timedelta(minutes=1))
+
+    cycle = crawl(place(tmp_path), JAKARTA, night.source, night.clock, take_a_minute_each)
+    assert len(night.source.asked) == 3
+    assert cycle.counts.waiting > 0
+
+
 def test_names_and_pairs_are_asked_for_once_and_are_then_known(tmp_path: Path) -> None:
     night = Night(Country(VILLAGES, [Change(0, VILLAGES[0], (1, 5, 7))]), Scope(roots=("31",), reask_share=0))
     settings = place(tmp_path)
