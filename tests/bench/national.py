@@ -52,7 +52,7 @@ class Server:
 
     def __init__(self, night: dict[str, Any], depth: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "country.py"), json.dumps([depth, night])],
+            [sys.executable, str(HERE / "night_server.py"), json.dumps([depth, night])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
