@@ -36,18 +36,18 @@ WITH
         GROUP BY ALL
     ),
     own AS (
-        SELECT t.contest_type, t.unit_code, t.votes, t.stations_reported
+        SELECT 'hhcw' AS document, t.contest_type, t.unit_code, t.votes, t.stations_reported
         FROM core.tally AS t
-        SEMI JOIN named AS n
-            ON n.document = 'hhcw' AND n.contest_type = t.contest_type AND n.region_code = t.unit_code
+        SEMI JOIN (FROM named WHERE document = 'hhcw') AS n
+            ON n.contest_type = t.contest_type AND n.region_code = t.unit_code
         WHERE t.election = $election AND t.stage = 'hhcw' AND t.witness = 'self'
             AND t.superseded IS NULL AND t.is_listed
     ),
     row_of AS (
-        SELECT t.contest_type, t.unit_code, t.votes, t.stations_reported, t.observed_at
+        SELECT 'hhcw' AS document, t.contest_type, t.unit_code, t.votes, t.stations_reported, t.observed_at
         FROM core.tally AS t
-        SEMI JOIN named AS n
-            ON n.document = 'hhcw' AND n.contest_type = t.contest_type AND n.region_code = t.unit_code
+        SEMI JOIN (FROM named WHERE document = 'hhcw') AS n
+            ON n.contest_type = t.contest_type AND n.region_code = t.unit_code
         WHERE t.election = $election AND t.stage = 'hhcw' AND t.witness = 'parent'
             AND t.superseded IS NULL AND t.is_listed
     )
@@ -69,5 +69,5 @@ SELECT to_json({
 FROM named AS n
 LEFT JOIN asked AS a
     ON a.contest_type = n.contest_type AND a.document = n.document AND a.region_code = n.region_code
-LEFT JOIN own ON n.document = 'hhcw' AND own.contest_type = n.contest_type AND own.unit_code = n.region_code
-LEFT JOIN row_of AS p ON n.document = 'hhcw' AND p.contest_type = n.contest_type AND p.unit_code = n.region_code
+LEFT JOIN own ON own.document = n.document AND own.contest_type = n.contest_type AND own.unit_code = n.region_code
+LEFT JOIN row_of AS p ON p.document = n.document AND p.contest_type = n.contest_type AND p.unit_code = n.region_code
