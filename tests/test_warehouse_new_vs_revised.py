@@ -270,3 +270,20 @@ def test_a_simulated_night_to_its_stations_is_split_exactly_as_it_happened(
     assert {unit for unit, _ in before} == {unit for unit, own in happened.items() if own[0].moment < last}, (
         "every unit that reported has its steps"
     )
+
+
+@pytest.mark.parametrize(("prefix", "longest_code"), [("", 4), ("3171", 13), ("317101", 6), ("32", 13)])
+def test_the_units_of_a_report_are_split_as_if_all_were(
+    new_history: Callable[[], History], prefix: str, longest_code: int
+) -> None:
+    told = new_history()
+    told.loaded(recorded(Simulation(Night(revisions=0.05)), "3171", "village"))
+    chosen = told.ask(
+        "FROM core.new_vs_revised_in($prefix, $longest) ORDER BY ALL", prefix=prefix, longest=longest_code
+    )
+    assert chosen == told.ask(
+        "FROM new_vs_revised WHERE starts_with(unit_code, $prefix) AND length(unit_code) <= $longest ORDER BY ALL",
+        prefix=prefix,
+        longest=longest_code,
+    )
+    assert bool(chosen) == (prefix != "32")
