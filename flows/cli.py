@@ -17,6 +17,7 @@ from flows import asking, crawling
 from flows.archiving import archive
 from flows.exporting import export
 from flows.findings import findings
+from flows.lakes import warehouse as warehouse_commands
 from flows.output import say
 from flows.replaying import rebuild, replay
 from flows.reporting import report
@@ -32,7 +33,7 @@ app = App(
 for command in (
     *(replay, rebuild, crawling.poll, crawling.follow, crawling.serve, crawling.serve_archive),
     *(asking.results, asking.timeline, findings, asking.status, asking.sql, asking.prove, asking.fingerprint),
-    *(report, export, archive),
+    *(report, export, archive, warehouse_commands),
 ):
     app.command(command)
 app.meta.suppress_keyboard_interrupt = False  # main says what a stop means for the archive

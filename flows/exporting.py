@@ -31,7 +31,7 @@ class Chosen:
     """Replace files that are there."""
 
 
-export = App(name="export", help="Write views as CSV or Parquet files, or a report by NIST SP 1500-100.")
+export = App(name="export", help="Write views as CSV or Parquet files, all as DuckDB, or a report by NIST SP 1500-100.")
 
 
 @export.command
@@ -68,6 +68,26 @@ def parquet(
         A directory: one file a view, with datapackage.json.
     """
     return _write(settings, place, "parquet", chosen)
+
+
+@export.command
+def duckdb(place: Path, /, *, force: bool = False, settings: Here) -> int:
+    """Write the whole database as one DuckDB file: with a lake, a copy that needs neither its server nor its store.
+
+    Parameters
+    ----------
+    place
+        The file to write.
+    force
+        Replace the file if it is there.
+    """
+    from warehouse.copies import write_copy
+    from warehouse.export import draft_file
+
+    with draft_file(place, force=force) as draft:
+        captures = write_copy(settings.published, draft)
+    say(f"Wrote {place}: {captures:,} captures.")
+    return 0
 
 
 @export.command

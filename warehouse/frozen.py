@@ -15,16 +15,11 @@ import duckdb
 from extract.errors import WarehouseError
 from warehouse.lake import NAME, Lake, explained, give_credentials, session, text
 
-_TABLES = """
-    SELECT table_name, bool_or(column_name = 'end_snapshot') AS is_dated
-    FROM duckdb_columns() WHERE database_name = 'catalog' AND starts_with(table_name, 'ducklake_')
-    GROUP BY table_name ORDER BY table_name
-"""
 _OF_NOW = {  # what is not dated by itself, and would grow with every load
-    "ducklake_snapshot": "WHERE snapshot_id = (SELECT max(snapshot_id) FROM catalog.ducklake_snapshot)",
-    "ducklake_snapshot_changes": "WHERE false",
-    "ducklake_files_scheduled_for_deletion": "WHERE false",
-    "ducklake_file_column_stats": "SEMI JOIN ducklake_data_file USING (data_file_id)",  # copied before
+    "ducklake_snapshot": "snapshot_id = (SELECT max(snapshot_id) FROM catalog.ducklake_snapshot)",
+    "ducklake_snapshot_changes": "false",
+    "ducklake_files_scheduled_for_deletion": "false",
+    "ducklake_file_column_stats": "data_file_id IN (SELECT data_file_id FROM ducklake_data_file)",  # copied before
 }
 
 
@@ -56,15 +51,20 @@ def _copied(lake: Lake, copy: Path) -> str:
             f"ATTACH {text(source)} AS catalog ({kind}READ_ONLY); ATTACH {text(str(copy))} AS copy; USE copy"
         )
         connection.execute("BEGIN")
-        for table, is_dated in connection.execute(_TABLES).fetchall():
-            scope = _OF_NOW.get(table, "WHERE end_snapshot IS NULL" if is_dated else "")
-            connection.execute(f"CREATE TABLE {table} AS FROM catalog.{table} {scope}")
+        for table, is_dated in _tables(connection):
+            scope = _OF_NOW.get(table, "end_snapshot IS NULL" if is_dated else "true")
+            connection.sql(f"FROM catalog.{table} WHERE {scope}").create(table)
         try:
             files = connection.execute("SELECT value FROM ducklake_metadata WHERE key = 'data_path'").fetchall()
         except duckdb.CatalogException as error:
             raise _nothing(lake) from error
         connection.execute("COMMIT; USE memory; DETACH copy")
         return str(files[0][0])
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, bool]]:
+    """The tables of the catalog by name, and whether their rows say from when to when they hold."""
+    return connection.execute((Path(__file__).parent / "queries" / "catalog_tables.sql").read_text("utf-8")).fetchall()
 
 
 def _nothing(lake: Lake) -> WarehouseError:

@@ -16,13 +16,15 @@ import duckdb
 from extract.errors import BusyError, StorageError, UncommittedError, UsageError, WarehouseError
 from warehouse import extensions
 
+_HERE = Path(__file__).parent
+
 NAME = "lake"
 """What the catalog is called in a connection."""
 
 _PREFIX, _POSTGRES = "ducklake:", "postgres:"
 _SECRETIVE = re.compile(r"(password|sslkey)\w*\s*=|://[^/]*@", re.IGNORECASE)
 _CONNECTION = "connect_timeout=10 application_name=realcount "  # the user's own settings come later, and win
-_TURN = 0x7EA1C041  # the number of our lock among the advisory ones of the catalog's database
+_TURN = "SELECT pg_advisory_xact_lock(2124529729)"  # our number among the locks of the catalog's database
 _PATIENCE = "90s"  # how long a loader waits for its turn: others' transactions take seconds
 _LOST = ("server closed the connection", "terminating connection", "onnection refused", "could not connect",
          "starting up", "shutting down", "SSL SYSCALL", "Connection reset", "no connection to the server",
@@ -50,7 +52,8 @@ class Lake:
                 "PGPASSWORD, a PGPASSFILE, the AWS_… variables or the file that REALCOUNT_SECRETS names"
             )
         kind, colon, catalog = text.partition(":")
-        if f"{kind}{colon}" != _PREFIX or not catalog or "://" in catalog:
+        other = re.match(r"(?!postgres:)\w+:", catalog)
+        if f"{kind}{colon}" != _PREFIX or not catalog or other:
             raise UsageError(f"a warehouse is called ducklake:postgres:<key=value …> or ducklake:<file>, not {text!r}")
         return cls(catalog, files if files is None or "://" in files else str(Path(files).absolute()), credentials)
 
@@ -146,21 +149,18 @@ def give_credentials(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     its values go by variables, which are forgotten at once."""
     extensions.load(connection, "httpfs")
     address = urlsplit(lake.credentials.get("AWS_ENDPOINT_URL", ""))
+    named = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     values = {
-        "KEY_ID": lake.credentials.get("AWS_ACCESS_KEY_ID"),
-        "SECRET": lake.credentials.get("AWS_SECRET_ACCESS_KEY"),
-        "SESSION_TOKEN": lake.credentials.get("AWS_SESSION_TOKEN"),
-        "REGION": lake.credentials.get("AWS_REGION"),
-        "ENDPOINT": address.netloc or None,
-        "URL_STYLE": "path" if address.netloc else None,  # stand-ins and MinIO have no host a bucket
-        "USE_SSL": "false" if address.scheme == "http" else None,
+        **{name.lower(): lake.credentials.get(name, "") for name in named},
+        "aws_region": lake.credentials.get("AWS_REGION", "us-east-1"),
+        "endpoint": address.netloc or "s3.amazonaws.com",
+        "url_style": "path" if address.netloc else "vhost",  # stand-ins and MinIO have no host a bucket
+        "use_ssl": address.scheme != "http",
     }
-    given = {name: value for name, value in values.items() if value is not None}
-    for name, value in given.items():
+    for name, value in values.items():
         connection.execute(f"SET VARIABLE {name} = ?", [value])
-    options = "".join(f", {name} getvariable('{name}')" for name in given)
-    connection.execute(f"CREATE OR REPLACE SECRET store (TYPE s3{options})")
-    for name in given:
+    connection.execute((_HERE / "queries" / "object_store.sql").read_text("utf-8"))
+    for name in values:
         connection.execute(f"RESET VARIABLE {name}")
 
 
@@ -179,7 +179,7 @@ def _turn(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[None]:
         waiting.execute(f"ATTACH {text(lake.server)} AS turn (TYPE postgres); BEGIN")
         waiting.execute("CALL postgres_execute('turn', ?)", [f"SET LOCAL lock_timeout = '{_PATIENCE}'"])
         try:
-            waiting.execute("CALL postgres_execute('turn', ?)", [f"SELECT pg_advisory_xact_lock({_TURN})"])
+            waiting.execute("CALL postgres_execute('turn', ?)", [_TURN])
         except duckdb.Error as error:
             if "lock timeout" in str(error):
                 raise BusyError(str(lake), "the warehouse") from error
