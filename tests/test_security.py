@@ -313,6 +313,7 @@ def test_no_error_of_ours_repeats_a_password() -> None:
         errors.SourceError(Path(address), address), errors.RegionError(address, [address]), errors.QueryError(address),
         errors.StorageError(address, address), errors.ArchiveError(address), errors.WarehouseError(address),
         errors.BusyError(address, address), errors.SourceDownError(address, address),
+        errors.UncommittedError(address, address), errors.RateLimitError(address, address),
     ]  # fmt: skip
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)}
     assert {type(error) for error in made} == kinds
