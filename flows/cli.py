@@ -31,7 +31,7 @@ app = App(
     default_parameter=Parameter(negative=()),  # no --no-… and --empty-… beside every option
 )
 for command in (
-    *(replay, rebuild, crawling.poll, crawling.follow, crawling.serve, crawling.serve_archive),
+    *(replay, rebuild, crawling.poll, crawling.follow, crawling.serve, crawling.deploy, crawling.serve_archive),
     *(asking.results, asking.timeline, findings, asking.status, asking.sql, asking.prove, asking.fingerprint),
     *(report, export, archive, warehouse_commands),
 ):

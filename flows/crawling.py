@@ -62,17 +62,25 @@ class Crawl:
     rate_limit: str | None = None
     """Name of a global concurrency limit of Prefect that all crawlers share; without it nothing is sent."""
 
-    def request(self) -> "Request":
-        """This crawl for the poller."""
+    def request(self, shard: str | None = None) -> "Request":
+        """This crawl for the poller; a shard says by itself what to ask for."""
         from flows.plan import Scope
         from flows.poll import Request
+        from flows.shards import Shard
 
+        contests, roots = tuple(self.contest), tuple(self.region)
+        if shard:
+            one = Shard.named(shard)
+            if roots or contests not in (("pkwkp",), (one.contest_type,)):
+                raise UsageError(f"the shard {shard} says what to ask for; leave out --region and --contest")
+            contests, roots = (one.contest_type,), one.roots
         scope = Scope(
-            contest_types=tuple(self.contest),
-            roots=tuple(self.region),
+            contest_types=contests,
+            roots=roots,
             depth=self.depth,
             reask_share=self.reask_share,
             budget=self.budget,
+            shard=shard,
         )
         return Request.of(
             scope,
@@ -98,7 +106,7 @@ def poll(*, crawl: Crawl = Crawl(), once: bool = True, settings: Here) -> int:
 
     if not once:
         return follow(crawl=crawl, settings=settings)
-    report = asyncio.run(one_cycle(settings, crawl.request()))
+    report = asyncio.run(one_cycle(settings, crawl.request(settings.shard)))
     _tell(report)
     if report.source_down:
         raise report.source_down
@@ -124,7 +132,7 @@ def follow(*, crawl: Crawl = Crawl(), every: str = "auto", settings: Here) -> in
             say(f"The next cycle begins at {moment(begins)}.")
 
     interval = parse_every(every)
-    asyncio.run(go_on(settings, crawl.request(), interval, tell))
+    asyncio.run(go_on(settings, crawl.request(settings.shard), interval, tell))
     say("Stopped in good order.")
     return 0
 
@@ -216,6 +224,52 @@ def serve(*, crawl: Crawl = Crawl(), every: str = "15m", settings: Here) -> int:
     if interval is None:
         raise UsageError("Prefect's schedule needs a fixed interval such as 15m; auto is for 'realcount follow'")
     serve_flows(settings, crawl, interval)
+    return 0
+
+
+def deploy(
+    *,
+    crawl: Crawl = Crawl(),
+    shards: str = "all",
+    pool: str = "realcount",
+    every: str = "15m",
+    image: str | None = None,
+    settings: Here,  # noqa: ARG001 (what lies where is for each worker's environment to say)
+) -> int:
+    """Register a deployment for each shard in a Prefect work pool, and one rate limit for all of them together.
+
+    --rate is that limit: no second sees more requests than that, from however many machines.
+
+    Parameters
+    ----------
+    shards
+        Which, such as pkwkp-31,pkwkk-32; all: every contest type in every province that votes in it.
+    pool
+        The work pool; its workers may be on any machines that have realcount.
+    every
+        How long from cycle to cycle, such as 15m; never: no schedule.
+    image
+        For Docker and Kubernetes pools: the image with realcount, unless the pool names it.
+    """
+    from flows.cadence import parse_every
+    from flows.environment import in_environment
+    from flows.shards import Shard
+    from flows.shards import shards as all_shards
+
+    if crawl.region or crawl.contest != ["pkwkp"]:
+        raise UsageError("shards say what to ask for; leave out --region and --contest, and use --shards")
+    interval = None if every == "never" else parse_every(every)
+    if interval is None and every != "never":
+        raise UsageError("Prefect's schedule needs a fixed interval such as 15m, or never")
+    names = [name.strip() for name in shards.split(",")]
+    wanted = all_shards() if shards == "all" else tuple(dict.fromkeys(map(Shard.named, names)))
+    with in_environment():
+        from flows.deploying import deploy as register
+
+        register(crawl, wanted, pool, interval, image)
+    say(f"{len(wanted):,} deployments in the work pool {pool}: {wanted[0].name} to {wanted[-1].name}.")
+    say(f"All together send at most {crawl.rate:g} requests in any second.")
+    say(f"On each machine, with its settings in the environment: prefect worker start --pool {pool}")
     return 0
 
 

@@ -17,6 +17,7 @@ from flows.knowledge import Knowledge, decoded
 from flows.plan import ORDER, Plan, Scope
 from flows.replay import bring_up_to_date
 from flows.settings import Settings, recorded, versions
+from flows.shards import Shard
 from transform.model import Document
 from transform.normalise import read
 from warehouse import queries
@@ -180,6 +181,7 @@ def read_plan(settings: Settings, scope: Scope, knowledge: Knowledge | None = No
             election=scope.election,
             contest_types=list(scope.contest_types),
             longest_code=scope.longest_code,
+            within=Shard.named(scope.shard).province if scope.shard else "",
             known_runs=list(knowledge.runs),
         )
         knowledge.take(one for one in decoded(line for (line,) in lines.rows) if scope.covers(one[0]))

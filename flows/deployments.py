@@ -42,11 +42,12 @@ _USUAL = Crawl()
 
 
 @flow(name="poll", retries=0)
-async def poll(data_dir: Path = Path("data"), crawl: Crawl = _USUAL) -> State[Any]:
-    """One cycle: plan, ask level by level, load, publish. Fails in one line if the source does."""
-    settings = _settings(data_dir)
+async def poll(data_dir: Path | None = None, crawl: Crawl = _USUAL, shard: str | None = None) -> State[Any]:
+    """One cycle, of a shard or of what `crawl` says: plan, ask level by level, load, publish. Fails in one line if the
+    source does."""
     try:
-        request = crawl.request()
+        settings = _settings(data_dir, shard)
+        request = crawl.request(settings.shard)
         with _layers_logged():
             report = await polling.poll(settings, request, await _tasks(crawl.depth))
             await _tell(settings, request, report)
@@ -58,9 +59,10 @@ async def poll(data_dir: Path = Path("data"), crawl: Crawl = _USUAL) -> State[An
 
 
 @flow(name="follow", retries=0)
-async def follow(data_dir: Path = Path("data"), crawl: Crawl = _USUAL, every: str = "auto") -> State[Any]:
+async def follow(
+    data_dir: Path | None = None, crawl: Crawl = _USUAL, every: str = "auto", shard: str | None = None
+) -> State[Any]:
     """Cycles until told otherwise, in KPU's own rhythm unless `every` says 90s, 15m or 1h; an artifact for each."""
-    settings = _settings(data_dir)
     pages: list[asyncio.Task[None]] = []
     cycles = 0
 
@@ -75,7 +77,8 @@ async def follow(data_dir: Path = Path("data"), crawl: Crawl = _USUAL, every: st
             log.info("the next cycle begins at %s", moment(begins))
 
     try:
-        request = crawl.request()
+        settings = _settings(data_dir, shard)
+        request = crawl.request(settings.shard)
         with _layers_logged():
             await polling.follow(settings, request, parse_every(every), tell, await _tasks(crawl.depth))
             await asyncio.gather(*pages)
@@ -85,14 +88,14 @@ async def follow(data_dir: Path = Path("data"), crawl: Crawl = _USUAL, every: st
 
 
 @flow(name="replay", retries=0)
-def replay(place: Path, data_dir: Path = Path("data"), pattern: list[str] | None = None) -> State[Any]:
+def replay(place: Path, data_dir: Path | None = None, pattern: list[str] | None = None) -> State[Any]:
     """Replay a scraper's repository or bundle, or a folder, into the archive and the database."""
-    place, settings = Path(place), _settings(data_dir)
+    place = Path(place)
     is_folder = place.is_dir() and not (place / ".git").exists() and not (place / "objects").exists()
     read = replays.replay_folder if is_folder else replays.replay_git
 
     def work() -> tuple[str, dict[str, int]]:
-        report = read(settings, place, pattern or ())
+        report = read(_settings(data_dir), place, pattern or ())
         counts = {"read": report.read, "archived": report.archived, "changes": report.load.changes}
         return f"archived {report.archived:,} of {report.read:,} captures", counts
 
@@ -100,7 +103,7 @@ def replay(place: Path, data_dir: Path = Path("data"), pattern: list[str] | None
 
 
 @flow(name="rebuild", retries=0)
-def rebuild(data_dir: Path = Path("data")) -> State[Any]:
+def rebuild(data_dir: Path | None = None) -> State[Any]:
     """Build the database again from the archive alone."""
 
     def work() -> tuple[str, dict[str, int]]:
@@ -111,10 +114,18 @@ def rebuild(data_dir: Path = Path("data")) -> State[Any]:
     return _as_one_task("load from the archive", work)
 
 
-def _settings(data_dir: Path) -> Settings:
-    """A worker has no options of ours, but its environment."""
-    told = ("PARQUET", "REPORT", "ARCHIVE", "SHARD", "WAREHOUSE", "WAREHOUSE_DATA")
-    return Settings(Path(data_dir), *(os.environ.get(f"REALCOUNT_{name}") for name in told))
+def _settings(data_dir: Path | None, shard: str | None = None) -> Settings:
+    """A worker has no options of ours, but its environment: that says where things lie, whoever made the deployment.
+
+    Shards whose runs share a machine have a folder each, beside the archive that holds them all.
+    """
+    names = ("DATA_DIR", "PARQUET", "REPORT", "ARCHIVE", "SHARD", "WAREHOUSE", "WAREHOUSE_DATA")
+    home, parquet, report, archive, named, *warehouse = (os.environ.get(f"REALCOUNT_{name}") for name in names)
+    place = Path(data_dir or home or "data")
+    if shard := shard or named:
+        parquet, report = (told if told == "off" else None for told in (parquet, report))  # a place holds one
+        archive, place = archive or str(place / "archive"), place / "shards" / shard
+    return Settings(place, parquet, report, archive, shard, *warehouse)
 
 
 async def _tasks(depth: Level) -> polling.Step:

@@ -2,6 +2,8 @@
 
 import atexit
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # or the server phones home
@@ -10,6 +12,26 @@ DEFAULTS = {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # or a line logged beside a flow run is a warning
 }
 """Prefect's settings, unless the user set them to something else."""
+
+
+RUNS = {
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # Prefect's server answers so while its PostgreSQL starts again
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; the shortest there is
+}
+"""What runs on workers are told besides: Prefect reads its settings before it loads a flow."""
+
+
+@contextmanager
+def in_environment(**settings: str) -> Iterator[None]:
+    """Prefect and all that it starts are told by their environment."""
+    before = dict(os.environ)
+    os.environ.update({**DEFAULTS, **before, **settings})
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _end_quietly() -> None:

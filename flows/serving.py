@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, cast
 from extract.errors import RealcountError
 from extract.files import alone
 from flows.crawling import Crawl
-from flows.environment import DEFAULTS
+from flows.environment import in_environment
 from flows.output import say
 from flows.settings import Settings
 
@@ -47,7 +47,7 @@ def serve(settings: Settings, crawl: Crawl, interval: timedelta) -> None:
     places = {"REALCOUNT_PARQUET": settings.parquet_files, "REALCOUNT_REPORT": settings.report_file}
     # absolute, because flow runs start elsewhere; unresolved, because Parquet's place is a link
     told = {name: str(place.absolute()) if place else "off" for name, place in places.items()}
-    with _environment(**told), server(settings.data_dir / "prefect") as is_ours:
+    with in_environment(**told), server(settings.data_dir / "prefect") as is_ours:
         from prefect.runner import Runner
 
         deployments = list(_deployments(settings, crawl, interval))
@@ -117,7 +117,7 @@ def server(home: Path) -> Iterator[bool]:
     # two servers on one database would both schedule
     with (
         alone(home / ".lock", "Prefect's database in", home),
-        _environment(PREFECT_HOME=str(home), PREFECT_API_URL=f"{address}/api"),
+        in_environment(PREFECT_HOME=str(home), PREFECT_API_URL=f"{address}/api"),
     ):
         say("Starting Prefect's embedded server; the first time this takes up to 20 seconds…")
         with _process(home / "server.log", "server", "start", "--host", "127.0.0.1", "--port", str(port)) as process:
@@ -125,19 +125,6 @@ def server(home: Path) -> Iterator[bool]:
             say(f"Prefect: {address}")
             yield True
             _send_what_waits()
-
-
-@contextmanager
-def _environment(**settings: str) -> Iterator[None]:
-    """Prefect and all that it starts are told by their environment."""
-    before = dict(os.environ)
-    os.environ.update({**DEFAULTS, **before, **settings})
-    try:
-        yield
-    finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update(before)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from extract.errors import RateLimitError, SourceDownError
 from flows.output import moment, printable, rounded
 from flows.poll import CycleReport, Request
 from flows.settings import Settings
@@ -20,9 +21,9 @@ def markdown(settings: Settings, request: Request, report: CycleReport) -> str:
         leaders = [line for line in queries.results(connection).records() if line["rank"] == 1]
         overall = queries.ask(connection, "status").records()[0]
     lines = [
-        f"# Cycle of {moment(report.started_at)}",
+        f"# Cycle of {moment(report.started_at)}{f', shard {settings.shard}' if settings.shard else ''}",
         *(["**SIMULATED: these figures are no record of a count.**"] if overall["is_simulated"] else []),
-        *([f"**The source is failing:** {escaped(str(report.source_down))}"] if report.source_down else []),
+        *([f"**{_trouble(report.source_down)}:** {escaped(str(report.source_down))}"] if report.source_down else []),
         *(
             [
                 f"**KPU has withdrawn votes** since {moment(overall['withdrawn_at'])}: "
@@ -46,6 +47,10 @@ def markdown(settings: Settings, request: Request, report: CycleReport) -> str:
 def escaped(text: str) -> str:
     """Text from outside that Markdown and the page it ends in take as text."""
     return _MARKS.sub(r"\\\1", printable(text).replace("\n", " "))
+
+
+def _trouble(why: SourceDownError) -> str:
+    return "Nothing may be asked" if isinstance(why, RateLimitError) else "The source is failing"
 
 
 def _link(page: Path) -> str:

@@ -1,12 +1,10 @@
 """The rate that all crawlers share: whatever they do and however slow Prefect's server is, no second sees more requests
-than it allows, and nothing is sent when nobody can say no."""
+than it allows. (Against Prefect's own server: tests/test_flows_prefect.py.)"""
 
 import asyncio
-import gc
-import os
 import random
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from math import ceil, floor
 from typing import Any
@@ -16,12 +14,8 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from extract.errors import RateLimitError, UsageError
-from flows import serving as prefect_serving
+from extract.errors import UsageError
 from flows.pacing import Bucket, SharedPace, shared_turns
-
-# Prefect leaves its own connections to the garbage collector (3.8.8)
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 
 class VirtualTime(asyncio.SelectorEventLoop):
@@ -128,102 +122,6 @@ def test_most_of_the_rate_is_used_and_everybody_gets_some_of_it() -> None:
 def test_a_rate_that_is_none_is_refused(rate: float) -> None:
     with pytest.raises(UsageError, match="above 0"):
         Bucket.of_rate(rate)
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Prefect's own server, embedded."""
-    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-        del os.environ[name]
-    with prefect_serving.server(tmp_path_factory.mktemp("prefect")):
-        yield
-    gc.collect()  # here, where it is no fault of the next test
-
-
-def limited(name: str, bucket: Bucket, then: Callable[[], Awaitable[object]]) -> None:
-    """Do something under a limit on Prefect's server."""
-    from prefect import get_client
-
-    from flows.prefect_limits import set_limit
-
-    async def work() -> None:
-        async with get_client() as client:
-            await set_limit(client, name, bucket)
-        await then()
-
-    asyncio.run(work())
-
-
-@pytest.mark.usefixtures("api")
-def test_on_prefects_server_three_crawlers_together_keep_to_the_rate() -> None:
-    moments: list[float] = []
-
-    async def crawl() -> None:
-        async with shared_turns("together") as turn:
-            assert turn
-            for _ in range(8):
-                await turn()
-                moments.append(asyncio.get_running_loop().time())
-
-    async def together() -> None:
-        await asyncio.gather(*(crawl() for _ in range(3)))
-
-    limited("together", Bucket.of_rate(10), together)
-    assert len(moments) == 24
-    assert most_in_a_second(moments) <= 10
-
-
-@pytest.mark.usefixtures("api")
-def test_a_limit_that_is_not_there_is_refused_and_says_how_to_make_it() -> None:
-    async def turn() -> None:
-        async with shared_turns("nowhere"):
-            raise AssertionError
-
-    with pytest.raises(RateLimitError, match=r"'nowhere' is failing: it is not there; 'realcount deploy --rate'"):
-        asyncio.run(turn())
-
-
-async def several(turn: Callable[[], Awaitable[None]]) -> None:
-    """More turns than were taken at once."""
-    for _ in range(6):
-        await turn()
-
-
-@pytest.mark.usefixtures("api")
-@pytest.mark.parametrize("what", ["deleted", "switched off", "without decay"])
-def test_a_limit_that_ends_to_be_one_under_way_stops_everybody(what: str) -> None:
-    from prefect import get_client
-    from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
-
-    async def turns() -> None:
-        async with shared_turns(f"soon {what}") as turn, get_client() as client:
-            assert turn
-            await turn()
-            if what == "deleted":
-                await client.delete_global_concurrency_limit_by_name(f"soon {what}")
-            else:
-                change = {"active": False} if what == "switched off" else {"slot_decay_per_second": 0.0}
-                await client.update_global_concurrency_limit(
-                    f"soon {what}", GlobalConcurrencyLimitUpdate.model_validate(change)
-                )
-            with pytest.raises(RateLimitError, match=f"the shared rate limit 'soon {what}' is failing"):
-                await several(turn)
-
-    limited(f"soon {what}", Bucket.of_rate(20), turns)
-
-
-def test_without_a_server_there_is_no_turn() -> None:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    async def turn() -> None:
-        async with shared_turns("kpu"):
-            raise AssertionError
-
-    nobody = temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"})  # the discard port
-    with nobody, pytest.raises(RateLimitError, match="Prefect's server does not answer"):
-        asyncio.run(turn())
-    with temporary_settings({PREFECT_API_URL: None}), pytest.raises(UsageError, match="set PREFECT_API_URL"):
-        asyncio.run(turn())
 
 
 def test_without_a_name_nothing_is_shared() -> None:

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,16 +20,18 @@ from typing import Any
 
 import pytest
 import yaml
+from commands import Answer, realcount
 from conftest import Ticking
 
 from extract.endpoints import WIB, Endpoint
-from extract.errors import BusyError
+from extract.errors import BusyError, RateLimitError, UsageError
 from extract.night import Night
 from extract.recording import record
 from extract.server import SimulatedSource, serving
 from extract.simulator import Simulation
 from flows import serving as prefect_serving
 from flows.crawling import Crawl
+from flows.pacing import Bucket, shared_turns
 from flows.settings import Settings, versions
 
 ROOT = Path(__file__).parents[1]
@@ -188,13 +191,197 @@ def test_following_goes_on_from_cycle_to_cycle_until_it_is_told_to_stop(flows: A
 
 
 def test_every_flow_has_its_deployment_for_work_pools_and_cycles_are_skipped_there_too(flows: Any) -> None:
+    from flows.environment import RUNS
+
     written = yaml.safe_load((ROOT / "prefect.yaml").read_text("utf-8"))
     deployments = {deployment["name"]: deployment for deployment in written["deployments"]}
     assert set(deployments) == {"poll", "follow", "replay", "rebuild"}
     for name, deployment in deployments.items():
-        assert deployment["entrypoint"] == f"flows/deployments.py:{name}"
-        assert set(deployment["parameters"]) <= set(getattr(flows, name).parameters.properties)
+        assert deployment["entrypoint"] == f"flows.deployments.{name}"
+        assert callable(getattr(flows, name))
+        assert "parameters" not in deployment  # they would name a place of the machine that deployed
     assert deployments["poll"]["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+    for kind in ("process", "docker", "kubernetes"):
+        assert written["definitions"][kind]["job_variables"]["env"].items() >= RUNS.items()
+
+
+def asked(path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
+    """What Prefect's API answers."""
+    content = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(os.environ["PREFECT_API_URL"] + path, content, headers, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.usefixtures("flows")
+def test_what_the_pools_are_told_of_a_run_is_what_they_understand() -> None:
+    written = yaml.safe_load((ROOT / "prefect.yaml").read_text("utf-8"))
+    for kind in ("process", "docker", "kubernetes"):
+        pool = asked("/work_pools/", {"name": kind, "type": kind})
+        known = pool["base_job_template"].get("variables", {}).get("properties", {})
+        if not known:  # of these types the server alone knows nothing
+            [known] = [
+                types[kind]["default_base_job_configuration"]["variables"]["properties"]
+                for types in asked("/collections/views/aggregate-worker-metadata").values()
+                if kind in types
+            ]
+        assert written["definitions"][kind]["job_variables"].keys() <= known.keys()
+
+
+@pytest.mark.usefixtures("flows")
+def test_every_shard_is_deployed_from_one_definition_and_all_share_one_rate(tmp_path: Path) -> None:
+    def deploy(*options: str) -> Answer:
+        names = ("PREFECT_API_URL", "PREFECT_HOME")
+        return realcount("deploy", *options, cwd=tmp_path, **{name: os.environ[name] for name in names})
+
+    nowhere = deploy("--pool", "nowhere")
+    assert nowhere.returncode == 2
+    assert "prefect work-pool create nowhere --type process" in nowhere.stderr
+
+    asked("/work_pools/", {"name": "machines", "type": "process"})
+    options = ("--pool", "machines", "--shards", "pkwkp-0,pkwkp-31,pkwkk-32", "--depth", "village", "--rate", "30")
+    for _ in range(2):  # the second time renews
+        told = deploy(*options)
+        assert told.returncode == 0, told.stderr
+        assert "All together send at most 30 requests in any second." in told.stderr
+
+    limit = asked("/v2/concurrency_limits/realcount")
+    assert Bucket(limit["limit"], limit["slot_decay_per_second"]) == Bucket.of_rate(30)
+    made = {name: asked(f"/deployments/name/poll/{name}", method="GET") for name in ("pkwkp-0", "pkwkp-31", "pkwkk-32")}
+    anchors = [deployment["schedules"][0]["schedule"]["anchor_date"] for deployment in made.values()]
+    assert len(set(anchors)) == 3  # they do not all begin in the same second
+    for name, deployment in made.items():
+        assert deployment["work_pool_name"] == "machines"
+        assert deployment["entrypoint"] == "flows.deployments.poll"
+        assert deployment["schedules"][0]["schedule"]["interval"] == 900
+        assert deployment["global_concurrency_limit"]["limit"] == 1
+        assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+        assert deployment["parameters"]["shard"] == name
+        assert deployment["parameters"]["crawl"]["rate_limit"] == "realcount"
+        assert str(tmp_path) not in json.dumps(deployment)
+        assert str(ROOT) not in json.dumps(deployment)
+    [silent] = asked("/automations/filter", {})
+    assert silent["actions"][0]["state"] == "CRASHED"
+
+
+@pytest.mark.usefixtures("flows")
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--region", "31"), "use --shards"),
+        (("--shards", "pkwkp-34"), "there is no shard 'pkwkp-34'"),
+        (("--rate", "0"), "a number of requests a second above 0"),
+        (("--every", "auto"), "a fixed interval such as 15m, or never"),
+    ],
+)
+def test_what_cannot_be_deployed_is_refused(options: tuple[str, ...], why: str) -> None:
+    told = realcount("deploy", *options, PREFECT_API_URL=os.environ["PREFECT_API_URL"])
+    assert told.returncode == 2
+    assert why in told.stderr
+
+
+def test_a_flow_run_finds_its_places_in_the_environment_and_a_shard_has_a_folder_of_its_own(
+    flows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REALCOUNT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("REALCOUNT_REPORT", "off")
+    assert flows._settings(None) == Settings(tmp_path, report="off")
+    shard = flows._settings(None, "pkwkp-31")
+    assert shard == Settings(
+        tmp_path / "shards" / "pkwkp-31", report="off", archive_at=str(tmp_path / "archive"), shard="pkwkp-31"
+    )
+    monkeypatch.setenv("REALCOUNT_ARCHIVE", "s3://bucket/night")
+    monkeypatch.setenv("REALCOUNT_SHARD", "pkwkp-32")
+    assert flows._settings(None).shard == "pkwkp-32"
+    assert flows._settings(None, "pkwkp-31").archive_at == "s3://bucket/night"
+
+
+def limited(name: str, bucket: Bucket, then: Callable[[], Awaitable[object]]) -> None:
+    """Do something under a limit on Prefect's server."""
+    from prefect import get_client
+
+    from flows.prefect_limits import set_limit
+
+    async def work() -> None:
+        async with get_client() as client:
+            await set_limit(client, name, bucket)
+        await then()
+
+    asyncio.run(work())
+
+
+@pytest.mark.usefixtures("flows")
+def test_on_prefects_server_three_crawlers_together_keep_to_the_rate() -> None:
+    moments: list[float] = []
+
+    async def crawl() -> None:
+        async with shared_turns("together") as turn:
+            assert turn
+            for _ in range(8):
+                await turn()
+                moments.append(asyncio.get_running_loop().time())
+
+    async def together() -> None:
+        await asyncio.gather(*(crawl() for _ in range(3)))
+
+    limited("together", Bucket.of_rate(10), together)
+    assert len(moments) == 24
+    assert max(bisect_left(moments, moment + 1) - n for n, moment in enumerate(moments)) <= 10
+
+
+@pytest.mark.usefixtures("flows")
+def test_a_limit_that_is_not_there_is_refused_and_says_how_to_make_it() -> None:
+    async def turn() -> None:
+        async with shared_turns("nowhere"):
+            raise AssertionError
+
+    with pytest.raises(RateLimitError, match=r"'nowhere' is failing: it is not there; 'realcount deploy --rate'"):
+        asyncio.run(turn())
+
+
+async def several(turn: Callable[[], Awaitable[None]]) -> None:
+    """More turns than were taken at once."""
+    for _ in range(6):
+        await turn()
+
+
+@pytest.mark.usefixtures("flows")
+@pytest.mark.parametrize("what", ["deleted", "switched off", "without decay"])
+def test_a_limit_that_ends_to_be_one_under_way_stops_everybody(what: str) -> None:
+    from prefect import get_client
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+
+    async def turns() -> None:
+        async with shared_turns(f"soon {what}") as turn, get_client() as client:
+            assert turn
+            await turn()
+            if what == "deleted":
+                await client.delete_global_concurrency_limit_by_name(f"soon {what}")
+            else:
+                change = {"active": False} if what == "switched off" else {"slot_decay_per_second": 0.0}
+                await client.update_global_concurrency_limit(
+                    f"soon {what}", GlobalConcurrencyLimitUpdate.model_validate(change)
+                )
+            with pytest.raises(RateLimitError, match=f"the shared rate limit 'soon {what}' is failing"):
+                await several(turn)
+
+    limited(f"soon {what}", Bucket.of_rate(20), turns)
+
+
+@pytest.mark.usefixtures("flows")
+def test_without_a_server_there_is_no_turn() -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    async def turn() -> None:
+        async with shared_turns("kpu"):
+            raise AssertionError
+
+    nobody = temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"})  # the discard port
+    with nobody, pytest.raises(RateLimitError, match="Prefect's server does not answer"):
+        asyncio.run(turn())
+    with temporary_settings({PREFECT_API_URL: None}), pytest.raises(UsageError, match="set PREFECT_API_URL"):
+        asyncio.run(turn())
 
 
 @pytest.mark.usefixtures("flows")

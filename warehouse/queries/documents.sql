@@ -8,6 +8,7 @@ WITH
         WHERE run NOT IN (SELECT unnest($known_runs::VARCHAR[]))
             AND election = $election AND list_contains($contest_types, contest_type)
             AND document IN ('hhcw', 'wilayah', 'paslon') AND len(region_code) <= $longest_code
+            AND starts_with(region_code, $within) -- a shard's province, or '' for all
     ),
     named AS (
         SELECT contest_type, document, region_code FROM fresh
@@ -16,6 +17,7 @@ WITH
         FROM core.tally
         WHERE election = $election AND list_contains($contest_types, contest_type)
             AND stage = 'hhcw' AND witness = 'parent' AND superseded IS NULL AND len(unit_code) <= $longest_code
+            AND starts_with(unit_code, $within)
             AND observed_at >= (SELECT min(observed_at) FROM fresh)
     ),
     asked AS (
