@@ -27,7 +27,7 @@ test-oldest-duckdb: .venv-oldest/.test ## run the tests that meet the database o
 	.venv-oldest/bin/python -m pytest $(PARALLEL) tests/test_load_*.py tests/test_warehouse_*.py tests/test_real_*.py tests/test_flows_plan.py
 
 test-ducklake: .venv-lake/.test ## run the tests of the warehouse on DuckLake: DuckDB 1.5.5 and its extensions, PostgreSQL, an S3 stand-in
-	.venv-lake/bin/python -m pytest $(PARALLEL) tests/test_lake_*.py
+	.venv-lake/bin/python -m pytest $(PARALLEL) tests/test_lake_*.py tests/test_many_machines.py
 
 test-pywb: .venv/.test .venv-pywb/.ready ## play an export back with pywb, which needs an environment of its own
 	.venv/bin/python -m pytest tests/test_extract_warc.py -k pywb
