@@ -21,6 +21,7 @@ from flows.lakes import warehouse as warehouse_commands
 from flows.output import say
 from flows.replaying import rebuild, replay
 from flows.reporting import report
+from flows.scheduling import deploy, serve
 from flows.settings import Here, Settings
 
 app = App(
@@ -31,7 +32,7 @@ app = App(
     default_parameter=Parameter(negative=()),  # no --no-… and --empty-… beside every option
 )
 for command in (
-    *(replay, rebuild, crawling.poll, crawling.follow, crawling.serve, crawling.deploy, crawling.serve_archive),
+    *(replay, rebuild, crawling.poll, crawling.follow, serve, deploy, crawling.serve_archive),
     *(asking.results, asking.timeline, findings, asking.status, asking.sql, asking.prove, asking.fingerprint),
     *(report, export, archive, warehouse_commands),
 ):
