@@ -178,9 +178,10 @@ def worker(home: Path, prefect: Prefect, **environment: str) -> Iterator[Worker]
         "REALCOUNT_DATA_DIR": str(home / "data"),
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "TMPDIR": str(home / "tmp"),  # what a dead worker leaves behind is the test's to remove
         **environment,
     }
-    home.mkdir(parents=True)
+    (home / "tmp").mkdir(parents=True)
     command = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--limit", "2", "--name", home.name]
     with process(command, home / "log", prefect.environment | own) as running:
         machine = Worker(running, home, home / "log")
