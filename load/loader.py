@@ -122,7 +122,9 @@ def _take_turn(lake: Lake, staging: "Staging", ended: list[Manifest]) -> LoadRep
     for attempt in _attempts():
         with attempt, writing(lake) as connection:
             connection.execute(_TURN)
-            done = _apply(connection, staging, _unknown(connection, ended))
+            part = _apply(connection, staging, _unknown(connection, ended))
+            if part.runs or part.captures:  # else the attempt before was committed, and only its answer lost
+                done = part
             commit(connection, lake)
     return done
 
