@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from extract.endpoints import WIB
-from load.loader import Progress, quiet
+from load.staging import Progress, quiet
 from warehouse.plain import csv_line, structured
 
 Format = Literal["table", "csv", "json"]

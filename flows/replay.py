@@ -19,9 +19,10 @@ from extract.sources import FolderSource, GitSource
 from extract.warc import WarcSource
 from flows.nights import simulation_of
 from flows.settings import Settings, versions
-from load.loader import LoadReport, Progress, load, quiet
+from load.loader import LoadReport, load
 from load.parquet import publish_parquet
 from load.publish import publish
+from load.staging import Progress, quiet
 from warehouse.connection import alone, forget_log
 from warehouse.lake import Lake
 

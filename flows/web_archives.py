@@ -22,7 +22,7 @@ from extract.warc_export import Exported, export
 from extract.wayback import WAYBACK_URL, WaybackSource
 from flows.replay import ReplayReport, bring_up_to_date, now
 from flows.settings import Settings, recorded, versions
-from load.loader import Progress, quiet
+from load.staging import Progress, quiet
 
 
 def manners(base_url: str | None = None, rate: float = 4.0, contact: str | None = None) -> Manners:

@@ -17,7 +17,8 @@ from extract.archive import Archive
 from extract.capture import Capture
 from extract.endpoints import Endpoint, level_of
 from extract.recording import record
-from load.loader import LoadReport, capture_id, load
+from load.loader import LoadReport, load
+from load.staging import capture_id
 from transform.model import Candidate, Document, ReportingUnit, StationForm, Tally
 from warehouse import queries
 from warehouse.connection import reading, writing

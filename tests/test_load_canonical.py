@@ -24,8 +24,9 @@ from extract.capture import Capture, capture
 from extract.endpoints import Endpoint
 from extract.errors import WarehouseError
 from extract.segments import SUFFIX, SegmentWriter
-from load import loader
-from load.loader import LoadReport, capture_id
+from load import loader, staging
+from load.loader import LoadReport
+from load.staging import capture_id
 from transform.model import Document, Tally
 from transform.normalise import read
 
@@ -437,7 +438,7 @@ def test_a_long_archive_is_taken_in_portions_and_a_broken_off_one_goes_on(
         return apply(*portion)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loader, "_AT_ONCE", 4)
+        patched.setattr(staging, "_AT_ONCE", 4)
         patched.setattr(loader, "_apply", fail_at_third)
         with pytest.raises(WarehouseError):
             told.load()

@@ -28,7 +28,7 @@ SHOWN = 6  # every so many cycles a line
 
 
 class Staged(NamedTuple):
-    """The two files of a cycle, as load.loader.Staging has them."""
+    """The two files of a cycle, as load.staging.Staging has them."""
 
     captures: Path
     documents: Path
