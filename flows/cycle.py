@@ -162,7 +162,7 @@ def open_cycle(
     asked = {"base_url": base_url, **msgspec.structs.asdict(scope)}
     how = recorded(manners) if manners else {}
     with record(settings.archive, "poll", asked, clock, versions(), how) as run:
-        bring_up_to_date(settings)
+        bring_up_to_date(settings, in_cycle=True)
         yield Cycle(scope, base_url, run, read_plan(settings, scope, knowledge))
 
 

@@ -143,7 +143,8 @@ async def poll(
             down = error
         loaded, is_published = await step("load and publish", partial(_load, settings))
         await step("write the report", partial(_report, settings, request.scope, clock(), is_published))
-        memory.afterwards = clock() - answered_at if answered_at > started_at else memory.afterwards
+        if answered_at > started_at:  # not every cycle writes Parquet: a costly one is forgotten slowly
+            memory.afterwards = max(clock() - answered_at, (memory.afterwards or timedelta()) * 0.9)
         return CycleReport(started_at, clock(), cycle.counts, loaded, is_published, down, told.is_set())
 
 
@@ -222,7 +223,7 @@ async def _stopping(told: asyncio.Event, stop: Callable[[], object]) -> AsyncIte
 
 
 async def _load(settings: Settings) -> tuple[LoadReport, bool]:
-    return bring_up_to_date(settings)
+    return bring_up_to_date(settings, in_cycle=True)
 
 
 async def _report(settings: Settings, scope: Scope, written_at: datetime, is_published: bool) -> None:

@@ -106,7 +106,7 @@ def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
         if settings.shard:
             raise UsageError("a lake is rebuilt from all shards; unset REALCOUNT_SHARD, then run: realcount rebuild")
         report = load(settings.archives, place, progress, anew=True)
-        _publish(settings, report, is_last=True)
+        _publish(settings, report)
         return report
     with alone(place):
         draft = place.with_name(f".{place.name}.part")
@@ -115,29 +115,31 @@ def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
         report = load(settings.archives, draft, progress)
         forget_log(place)
         draft.replace(place)
-        _publish(settings, report, is_last=True)
+        _publish(settings, report)
         return report
 
 
-def bring_up_to_date(settings: Settings, progress: Progress = quiet) -> tuple[LoadReport, bool]:
-    """Load what the archive has and the database has not; publish if readers would see anything new."""
+def bring_up_to_date(
+    settings: Settings, progress: Progress = quiet, *, in_cycle: bool = False
+) -> tuple[LoadReport, bool]:
+    """Load what the archive has and the database has not; publish if readers would see anything new.
+
+    In a cycle, others follow and time is short: a costly Parquet set may wait for a later one.
+    """
     place = settings.database
     with nullcontext() if isinstance(place, Lake) else alone(place):
         report = load(settings.archives, place, progress)
-        return report, _publish(settings, report)
+        return report, _publish(settings, report, may_wait=in_cycle)
 
 
-def _publish(settings: Settings, report: LoadReport, *, is_last: bool = False) -> bool:
-    """Hand what was loaded to readers; whether they see anything new. Who reads a lake has it already.
-
-    More may follow unless nothing did.
-    """
+def _publish(settings: Settings, report: LoadReport, *, may_wait: bool = False) -> bool:
+    """Hand what was loaded to readers; whether they see anything new. Who reads a lake has it already."""
     source, target = settings.database, settings.published
     is_new = bool(report.runs)
     if isinstance(source, Path) and isinstance(target, Path):
         is_new = publish(source, target)
     if settings.parquet_files:
-        is_new |= publish_parquet(target, settings.parquet_files, may_wait=is_new and not is_last)
+        is_new |= publish_parquet(target, settings.parquet_files, may_wait=may_wait)
     return is_new
 
 

@@ -9,6 +9,7 @@ before the current one stays.
 """
 
 import json
+import logging
 import os
 import shutil
 import time
@@ -16,10 +17,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from extract.errors import UsageError
+from extract.errors import UsageError, WarehouseError
 from warehouse.connection import Place, copying, state_of
 from warehouse.datapackage import FILE, NAME
 from warehouse.export import choose, refusals, write_set
+
+log = logging.getLogger(__name__)
 
 _GONE = ".gone"
 _CHEAP = 10.0  # seconds that a set may take after every load, as the captured night's 2 do
@@ -30,7 +33,8 @@ def publish_parquet(published: Place, place: Path, *, may_wait: bool = False) ->
     """Put the published database's views at `place` as Parquet; False if what is there is of the same state, or if
     another set `may_wait` and would come too soon after a costly one.
 
-    Killed at any point it leaves the old set or the new one. Raises UsageError if something that is not ours is in
+    Killed at any point it leaves the old set or the new one. One that finds no memory is told in the log, and counts as
+    a costly one. Raises UsageError if something that is not ours is in
     the way, StorageError if the disk refuses; the old set then stays, and the next call tries again.
     """
     if place.exists() and not place.is_symlink():
@@ -53,6 +57,11 @@ def publish_parquet(published: Place, place: Path, *, may_wait: bool = False) ->
             link.unlink(missing_ok=True)
             link.symlink_to(fresh.name)
             link.replace(place)
+        except WarehouseError as error:
+            _remove([fresh])
+            log.warning("the Parquet files stay as they are: %s", error)
+            _count_as_costly(current, began)
+            return False
         except BaseException:
             _remove([fresh])
             raise
@@ -71,6 +80,14 @@ def _is_too_soon(current: Path, now: float) -> bool:
     except OSError:
         return False
     return cost > _CHEAP and 0 <= now - finished < _SHARE * cost
+
+
+def _count_as_costly(current: Path | None, began: float) -> None:
+    """The set that stays is given the times of the one that failed: the next attempt waits as after a success."""
+    if current:
+        with suppress(OSError):
+            os.utime(current / FILE)
+            os.utime(current, (began, began))
 
 
 def _make_way(place: Path) -> None:

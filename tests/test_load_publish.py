@@ -18,12 +18,13 @@ from answers import A, B, count, figures, listed, pairs
 from histories import History, empty_database
 from publishing import fingerprint, night_of, readers
 
-from extract.errors import StorageError, UsageError
+from extract.errors import StorageError, UsageError, WarehouseError
 from extract.night import Night
 from extract.simulator import Simulation
 from load import parquet as parquet_files
 from load.parquet import publish_parquet
 from load.publish import publish
+from warehouse import export
 from warehouse.connection import reading
 from warehouse.surface import views
 
@@ -398,3 +399,43 @@ def test_names_from_outside_are_only_text_in_the_files(history: History, tmp_pat
     with duckdb.connect() as connection:
         names = connection.read_parquet(str(tmp_path / "parquet" / "results.parquet")).project("candidate_name")
         assert hostile in {name for (name,) in names.fetchall()}
+
+
+def test_a_set_that_finds_no_memory_leaves_the_old_one_and_is_not_tried_again_at_once(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert published(history)
+    before = files(tmp_path)
+    history.seen("03:00:00", count("31", "03:00:00", figures({A: 100}, 4)))
+    publish(history.database, tmp_path / "realcount.duckdb")
+
+    a_minute_ago = time.time() - 60
+
+    def too_big(*_: object) -> None:
+        raise WarehouseError("the views need more memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parquet_files, "write_set", too_big)
+        patched.setattr(parquet_files.time, "time", lambda: a_minute_ago)
+        assert not publish_parquet(tmp_path / "realcount.duckdb", tmp_path / "parquet")
+    assert "stay as they are" in caplog.text
+    assert files(tmp_path) == before
+    assert not publish_parquet(tmp_path / "realcount.duckdb", tmp_path / "parquet", may_wait=True)
+    assert published(history)
+
+
+def test_a_view_that_finds_no_memory_beside_another_is_written_alone(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, refused = export._write_parquet, []
+
+    def crowded(connection: Any, view: Any, path: Path, at: Any) -> int:
+        if view.name == "timeline" and not refused:
+            refused.append(view.name)
+            raise duckdb.OutOfMemoryException("none left")
+        return write(connection, view, path, at)
+
+    monkeypatch.setattr(export, "_write_parquet", crowded)
+    assert published(history)
+    assert refused
+    assert "timeline.parquet" in files(tmp_path)

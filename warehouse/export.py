@@ -12,7 +12,7 @@ import duckdb
 
 from extract import files
 from extract.endpoints import WIB
-from extract.errors import StorageError, UsageError
+from extract.errors import StorageError, UsageError, WarehouseError
 from warehouse import queries
 from warehouse.connection import beside
 from warehouse.datapackage import FILE, File, describe
@@ -56,17 +56,30 @@ def write_set(
     chosen: list[View],
     at: datetime | None = None,
 ) -> list[File]:
-    """Write views and their description into a directory that is there."""
+    """Write views and their description into a directory that is there.
+
+    A view that finds no memory beside another is written again when it has it for itself. Raises WarehouseError if
+    that is not enough either.
+    """
     write = {"csv": write_csv, "parquet": _write_parquet}[form]
 
     def written(view: View, session: duckdb.DuckDBPyConnection) -> File:
         path = directory / f"{view.name}.{form}"
         return File(view, path, write(session, view, path, at))
 
+    def tried(view: View, session: duckdb.DuckDBPyConnection) -> File | None:
+        with contextlib.suppress(duckdb.OutOfMemoryException):
+            return written(view, session)
+        return None
+
     with contextlib.ExitStack() as stack:
         sessions = [stack.enter_context(beside(connection)) for _ in chosen]
         with ThreadPoolExecutor(_AT_ONCE) as threads:
-            files = list(threads.map(written, chosen, sessions))
+            attempts = list(threads.map(tried, chosen, sessions))
+    try:
+        files = [file or written(view, connection) for file, view in zip(attempts, chosen, strict=True)]
+    except duckdb.OutOfMemoryException as error:
+        raise WarehouseError("writing the views needs more memory than there is; choose some with --view") from error
     about = f"As of {at.astimezone(WIB).isoformat()} on KPU's clock, from all captures known. " if at else ""
     (directory / FILE).write_bytes(describe(connection, files, about))
     return files
