@@ -34,9 +34,9 @@ def seconds(bundle: Path, directory: Path) -> dict[str, float]:
         marks.append((next(text for key, text in PHASES.items() if phase in key), time.perf_counter()))
 
     def noted(phase: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        def begin(*arguments: Any) -> Any:
+        def begin(*arguments: Any, **options: Any) -> Any:
             note(phase)
-            return work(*arguments)
+            return work(*arguments, **options)
 
         return begin
 
