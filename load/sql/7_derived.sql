@@ -24,10 +24,15 @@ CREATE OR REPLACE TEMP TABLE standing_told AS
 FROM core.standings_of('tally_in_force', TIMESTAMPTZ 'infinity');
 
 CREATE OR REPLACE TEMP TABLE standing_known AS
-SELECT *, rowid AS place FROM core.standing SEMI JOIN touched_unit USING (election, contest_type, unit_code);
+SELECT election, contest_code, stage, unit_code, s AS said, rowid AS place
+FROM core.standing AS s SEMI JOIN touched_unit USING (election, contest_type, unit_code);
 
 CREATE OR REPLACE TEMP TABLE standing_new AS
-FROM standing_told EXCEPT SELECT * EXCLUDE (place) FROM standing_known;
+SELECT t.*
+FROM standing_told AS t
+ANTI JOIN standing_known AS k
+    ON k.election = t.election AND k.contest_code = t.contest_code AND k.stage = t.stage AND k.unit_code = t.unit_code
+    AND k.said = t;
 
 DELETE FROM core.standing WHERE rowid IN (
     SELECT place FROM standing_known
@@ -43,10 +48,15 @@ CREATE OR REPLACE TEMP TABLE version_told AS
 FROM core.versions_of('written_tally');
 
 CREATE OR REPLACE TEMP TABLE version_known AS
-SELECT *, rowid AS place FROM core.version SEMI JOIN written_unit USING (election, contest_type, unit_code);
+SELECT election, contest_code, stage, unit_code, version, v AS said, rowid AS place
+FROM core.version AS v SEMI JOIN written_unit USING (election, contest_type, unit_code);
 
 CREATE OR REPLACE TEMP TABLE version_new AS
-FROM version_told EXCEPT SELECT * EXCLUDE (place) FROM version_known;
+SELECT t.*
+FROM version_told AS t
+ANTI JOIN version_known AS k
+    ON k.election = t.election AND k.contest_code = t.contest_code AND k.stage = t.stage AND k.unit_code = t.unit_code
+    AND k.version = t.version AND k.said = t;
 
 DELETE FROM core.version WHERE rowid IN (
     SELECT place FROM version_known
