@@ -9,6 +9,9 @@ from pathlib import Path
 COMMAND = Path(sys.executable).with_name("realcount")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("REALCOUNT_", "PREFECT_"))}
 
+NIGHT = ("replay", "simulated", "--seed", "7", "--depth", "regency", "--withdrawal")
+"""A small simulated night, as a command."""
+
 Answer = subprocess.CompletedProcess[str]
 Run = Callable[..., Answer]
 
@@ -24,3 +27,13 @@ def realcount(*arguments: str | Path, cwd: Path | None = None, timeout: float = 
         check=False,
         timeout=timeout,
     )
+
+
+def processes_of(pid: int) -> set[int]:
+    """A process and all that it started."""
+    listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
+    parents = dict(map(int, line.split()) for line in listed.splitlines()[1:])
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found

@@ -3,11 +3,14 @@
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import commands
 import hypothesis
 import pytest
+from commands import NIGHT, Run
 
 if TYPE_CHECKING:
     from object_store import ObjectStore
@@ -66,3 +69,17 @@ def s3(object_store: "ObjectStore") -> Iterator["ObjectStore"]:
 def prefix() -> str:
     """A prefix of its own for every test."""
     return uuid.uuid4().hex
+
+
+@pytest.fixture
+def realcount(tmp_path: Path) -> Run:
+    """The command in an empty directory, with nothing set but what the test sets."""
+    return partial(commands.realcount, cwd=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with a simulated night, which tests only read."""
+    directory = tmp_path_factory.mktemp("night")
+    commands.realcount("--data-dir", directory, *NIGHT).check_returncode()
+    return directory

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from commands import CLEAN
+from commands import CLEAN, processes_of
 from servers import free_port
 
 from extract.national import NationalSimulation
@@ -149,7 +149,7 @@ class Worker:
 
     def runs_one_of(self, runs: Iterable[str], prefect: Prefect) -> bool:
         """Whether it is at work on one of these runs."""
-        here = {str(pid) for pid in self._processes()}
+        here = {str(pid) for pid in processes_of(self.process.pid)}
         found = [prefect.ask(f"/flow_runs/{run}") for run in runs]
         return any(
             run["state"]["type"] == "RUNNING" and (run["infrastructure_pid"] or "").rpartition(":")[2] in here
@@ -158,17 +158,9 @@ class Worker:
 
     def die(self) -> None:
         """End as with the power: the worker and all that it started, by SIGKILL."""
-        for pid in self._processes():
+        for pid in processes_of(self.process.pid):
             os.kill(pid, signal.SIGKILL)
         self.process.wait()
-
-    def _processes(self) -> set[int]:
-        listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
-        parents = dict(map(int, line.split()) for line in listed.splitlines()[1:])
-        found = {self.process.pid}
-        while more := {pid for pid, parent in parents.items() if parent in found} - found:
-            found |= more
-        return found
 
 
 @contextmanager

@@ -5,30 +5,12 @@ import json
 import resource
 import subprocess
 import sys
-from functools import partial
 from io import StringIO
 from pathlib import Path
 
-import commands
 import duckdb
 import pytest
-from commands import COMMAND, Run
-
-NIGHT = ("replay", "simulated", "--seed", "7", "--depth", "regency", "--withdrawal")
-
-
-@pytest.fixture
-def realcount(tmp_path: Path) -> Run:
-    """The command in an empty directory, with nothing set but what the test sets."""
-    return partial(commands.realcount, cwd=tmp_path)
-
-
-@pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with a simulated night, which tests only read."""
-    directory = tmp_path_factory.mktemp("night")
-    subprocess.run([str(COMMAND), "--data-dir", str(directory), *NIGHT], capture_output=True, check=True)
-    return directory
+from commands import COMMAND, NIGHT, Run
 
 
 def fails(answer: subprocess.CompletedProcess[str], code: int) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 import yaml
-from commands import Answer, realcount
+from commands import Answer, processes_of, realcount
 from conftest import Ticking
 
 from extract.endpoints import WIB, Endpoint
@@ -424,12 +424,7 @@ class Service:
 
     def processes(self) -> set[int]:
         """This process and all it started."""
-        listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
-        parents = dict(map(int, line.split()) for line in listed.splitlines()[1:])
-        found = {self.process.pid}
-        while more := {pid for pid, parent in parents.items() if parent in found} - found:
-            found |= more
-        return found
+        return processes_of(self.process.pid)
 
     def _wait(self, condition: Callable[[], Any], what: object) -> Any:
         deadline = time.monotonic() + 60

@@ -3,11 +3,9 @@
 import csv
 import json
 import subprocess
-from functools import partial
 from io import StringIO
 from pathlib import Path
 
-import commands
 import pytest
 from commands import COMMAND, Run
 from warc_files import exported, is_sound, warcios_own
@@ -20,22 +18,7 @@ from flows.web_archives import manners, replay_wayback
 from warehouse import queries
 from warehouse.connection import reading
 
-NIGHT = ("replay", "simulated", "--seed", "7", "--depth", "regency", "--withdrawal")
 SPAN = ("--from", "2024-11-01", "--to", "2024-12-31")
-
-
-@pytest.fixture
-def realcount(tmp_path: Path) -> Run:
-    """The command in an empty directory, with nothing set but what the test sets."""
-    return partial(commands.realcount, cwd=tmp_path)
-
-
-@pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with a simulated night, which tests only read."""
-    directory = tmp_path_factory.mktemp("night")
-    subprocess.run([str(COMMAND), "--data-dir", str(directory), *NIGHT], capture_output=True, check=True)
-    return directory
 
 
 def fingerprint(settings: Settings) -> list[dict[str, object]]:
