@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from flows.output import Format, emit
-from flows.settings import Here, Moment, Settings, in_wib
+from flows.settings import ContestName, Here, Moment, RegionName, Settings, StageName, in_wib
 
 
 def results(
-    region: str | None = None,
+    region: RegionName | None = None,
     /,
     *,
-    contest: str | None = None,
-    stage: str | None = None,
+    contest: ContestName | None = None,
+    stage: StageName | None = None,
     children: bool = False,
     at: Moment | None = None,
     known: Moment | None = None,
@@ -25,12 +25,6 @@ def results(
 
     Parameters
     ----------
-    region
-        A code such as 31, or a name that only one region has.
-    contest
-        Only this type: pkwkp (governor), pkwkk (regent or mayor) or ppwp (president).
-    stage
-        Only hhcw (the stations' forms) or hr (recapitulation).
     children
         With a region: also the regions below it.
     at
@@ -45,25 +39,15 @@ def results(
 
 
 def timeline(
-    region: str,
+    region: RegionName,
     /,
     *,
-    contest: str | None = None,
-    stage: str | None = None,
+    contest: ContestName | None = None,
+    stage: StageName | None = None,
     format: Format = "table",  # noqa: A002 (the option is called --format)
     settings: Here,
 ) -> int:
-    """Show how a region's count grew, version by version.
-
-    Parameters
-    ----------
-    region
-        A code such as 31, or a name that only one region has.
-    contest
-        Only this type: pkwkp, pkwkk or ppwp.
-    stage
-        Only hhcw or hr.
-    """
+    """Show how a region's count grew, version by version."""
     from flows import views
 
     with _reading(settings) as connection:
@@ -71,12 +55,12 @@ def timeline(
 
 
 def prove(
-    region: str,
+    region: RegionName,
     /,
     *,
     candidate: str | None = None,
     at: Moment | None = None,
-    contest: str | None = None,
+    contest: ContestName | None = None,
     bundle: Path | None = None,
     format: Format = "table",  # noqa: A002 (the option is called --format)
     settings: Here,
@@ -87,14 +71,10 @@ def prove(
 
     Parameters
     ----------
-    region
-        A code such as 31, or a name that only one region has.
     candidate
         Only this pair: its number on the ballot, or its id.
     at
         What KPU had reported by this moment.
-    contest
-        Only this type: pkwkp, pkwkk or ppwp.
     bundle
         Also write the evidence to this zip file, which anybody with Python can check.
     """

@@ -121,6 +121,11 @@ def _code() -> str:
 Here = Annotated[Settings, Parameter(parse=False)]
 """Where things lie, as a command's parameter: the launcher reads --data-dir and hands it over."""
 
+RegionName = Annotated[str, Parameter(help="A code such as 31, or a name that only one region has.")]
+ContestName = Annotated[
+    str, Parameter(help="only this type: pkwkp (governor), pkwkk (regent or mayor) or ppwp (president)")
+]
+StageName = Annotated[str, Parameter(help="Only hhcw (the stations' forms) or hr (recapitulation).")]
 Moment = Annotated[datetime, Parameter(help="a moment such as 2024-11-28T10:00:05+07:00; without an offset: WIB")]
 
 
