@@ -28,6 +28,11 @@ def parse_every(text: str) -> timedelta | None:
     return timedelta(**{_UNITS[found[2]]: float(found[1])})
 
 
+def written(interval: timedelta) -> str:
+    """As `parse_every` reads it."""
+    return f"{interval.total_seconds():g}s"
+
+
 def rhythm(reported: Sequence[datetime]) -> timedelta:
     """The commonest gap between KPU's own times, to the minute; 15 minutes while there are too few to tell."""
     minutes = sorted({moment.replace(second=0, microsecond=0) for moment in reported})

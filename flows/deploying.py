@@ -21,6 +21,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from extract.errors import RealcountError, UsageError
 from flows import deployments
+from flows.cadence import written
 from flows.crawling import Crawl
 from flows.environment import RUNS
 from flows.pacing import Bucket
@@ -81,7 +82,7 @@ def _deployment(
         name=shard.name,
         schedules=[schedule] if schedule else [],
         concurrency_limit=ONE_AT_A_TIME,
-        parameters={"crawl": asdict(crawl), "shard": shard.name},
+        parameters={"crawl": asdict(crawl), "shard": shard.name, "within": written(every) if every else None},
         tags=["realcount", shard.contest_type],
         version=deployments.poll.version,
         job_variables={"env": RUNS, **({"image": image} if image else {})},

@@ -42,14 +42,17 @@ _USUAL = Crawl()
 
 
 @flow(name="poll", retries=0)
-async def poll(data_dir: Path | None = None, crawl: Crawl = _USUAL, shard: str | None = None) -> State[Any]:
+async def poll(
+    data_dir: Path | None = None, crawl: Crawl = _USUAL, shard: str | None = None, within: str | None = None
+) -> State[Any]:
     """One cycle, of a shard or of what `crawl` says: plan, ask level by level, load, publish. Fails in one line if the
-    source does."""
+    source does. It ends `within` a time such as 15m, if need be with documents left for the next."""
     try:
         settings = _settings(data_dir, shard)
         request = crawl.request(settings.shard)
         with _layers_logged():
-            report = await polling.poll(settings, request, await _tasks(crawl.depth))
+            limit = parse_every(within) if within else None
+            report = await polling.poll(settings, request, await _tasks(crawl.depth), within=limit)
             await _tell(settings, request, report)
     except RealcountError as error:
         return Failed(message=str(error))

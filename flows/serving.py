@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 from extract.errors import RealcountError
 from extract.files import alone
+from flows.cadence import written
 from flows.crawling import Crawl
 from flows.environment import in_environment
 from flows.output import say
@@ -70,7 +71,7 @@ def _deployments(settings: Settings, crawl: Crawl, interval: timedelta) -> Itera
 
     skipped = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
     where = {"data_dir": str(settings.data_dir.resolve())}
-    what = {"crawl": asdict(crawl)}
+    what = {"crawl": asdict(crawl), "within": written(interval)}
     # outside of an event loop these are no coroutines, whatever their types say
     poll = deployments.poll.to_deployment("poll", interval=interval, concurrency_limit=skipped, parameters=where | what)
     rebuild = deployments.rebuild.to_deployment("rebuild", concurrency_limit=1, parameters=where)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract.errors import UsageError
-from flows.cadence import LONGEST, SHORTEST, USUAL, asking_ends, next_cycle, parse_every, rhythm
+from flows.cadence import LONGEST, SHORTEST, USUAL, asking_ends, next_cycle, parse_every, rhythm, written
 
 TEN = datetime(2024, 11, 28, 3, 0, 5, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -24,6 +24,7 @@ def quarters(
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("1h", 3600), ("0.5s", 0.5)])
 def test_an_interval_is_a_number_and_a_unit(text: str, seconds: float) -> None:
     assert parse_every(text) == timedelta(seconds=seconds)
+    assert parse_every(written(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
 
 
 def test_auto_is_no_fixed_interval() -> None:

@@ -14,7 +14,7 @@ import urllib.request
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from extract.night import Night
 from extract.recording import record
 from extract.server import SimulatedSource, serving
 from extract.simulator import Simulation
+from flows import cadence
 from flows import serving as prefect_serving
 from flows.crawling import Crawl
 from flows.pacing import Bucket, shared_turns
@@ -190,6 +191,21 @@ def test_following_goes_on_from_cycle_to_cycle_until_it_is_told_to_stop(flows: A
     assert "cycle" in said.pages
 
 
+def test_a_scheduled_cycle_leaves_to_the_next_what_it_has_no_time_for(
+    flows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cadence, "SHORTEST", timedelta())
+
+    async def one() -> Told:
+        async with serving(SimulatedSource(NIGHT), lambda: EVENING) as stand_in:
+            crawl = Crawl(region=["31"], depth="district", base_url=stand_in.base_url, rate=4)
+            return await told(await flows.poll(tmp_path, crawl, within="2s", return_state=True))
+
+    said = asyncio.run(one())
+    assert said.state.is_completed()
+    assert re.match(r"asked for [1-7] documents", said.state.message)  # 1.8 s of 4 a second, and 60 are wanted
+
+
 def test_every_flow_has_its_deployment_for_work_pools_and_cycles_are_skipped_there_too(flows: Any) -> None:
     from flows.environment import RUNS
 
@@ -199,7 +215,9 @@ def test_every_flow_has_its_deployment_for_work_pools_and_cycles_are_skipped_the
     for name, deployment in deployments.items():
         assert deployment["entrypoint"] == f"flows.deployments.{name}"
         assert callable(getattr(flows, name))
-        assert "parameters" not in deployment  # they would name a place of the machine that deployed
+        assert "data_dir" not in deployment.get("parameters", {})  # it would be a place of the machine that deployed
+    assert deployments["poll"]["parameters"] == {"within": "15m"}
+    assert deployments["poll"]["schedules"] == [{"interval": 900}]
     assert deployments["poll"]["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
     for kind in ("process", "docker", "kubernetes"):
         assert written["definitions"][kind]["job_variables"]["env"].items() >= RUNS.items()
@@ -259,6 +277,7 @@ def test_every_shard_is_deployed_from_one_definition_and_all_share_one_rate(tmp_
         assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
         assert deployment["parameters"]["shard"] == name
         assert deployment["parameters"]["crawl"]["rate_limit"] == "realcount"
+        assert deployment["parameters"]["within"] == "900s"
         assert str(tmp_path) not in json.dumps(deployment)
         assert str(ROOT) not in json.dumps(deployment)
     [silent] = asked("/automations/filter", {})
