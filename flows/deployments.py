@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 logging.getLogger("stamina").setLevel(logging.ERROR)  # Prefect would print that, but not what, is retried
 
 _LAYERS = ("extract", "transform", "load", "warehouse", "flows")
-_STEPS_BESIDE_LEVELS = 3  # the oldest documents, the load and the report
+_STEPS_BESIDE_LEVELS = 4  # the oldest documents, the load, the report and Parquet
 _USUAL = Crawl()
 
 

@@ -20,10 +20,11 @@ from flows.cycle import Counts, Cycle, open_cycle
 from flows.knowledge import Knowledge
 from flows.pacing import shared_turns
 from flows.plan import Scope
-from flows.replay import bring_up_to_date, now
+from flows.replay import alone_with, load_and_publish, now, write_parquet
 from flows.reporting import write_report
 from flows.settings import Settings
 from load.loader import LoadReport
+from load.parquet import expected_cost
 from warehouse import queries
 from warehouse.connection import reading
 
@@ -86,10 +87,17 @@ class CycleReport(msgspec.Struct, frozen=True):
 
 class Memory(msgspec.Struct):
     """What a process keeps from cycle to cycle: what it knows of the documents, and how long a cycle took after the
-    last answer. Whoever begins without it reads all of it from the database."""
+    last answer, without Parquet. Whoever begins without it reads all of it from the database."""
 
     knowledge: Knowledge = msgspec.field(default_factory=Knowledge)
     afterwards: timedelta | None = None
+
+    def asking_ends(self, settings: Settings, started_at: datetime, within: timedelta) -> datetime:
+        """When a cycle that takes no longer than `within` asks for nothing more."""
+        needed, place = self.afterwards, settings.parquet_files
+        if needed is not None and place:
+            needed += timedelta(seconds=expected_cost(place, (started_at + within).timestamp()))
+        return asking_ends(started_at, within, needed)
 
 
 async def at_once(name: str, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ARG001 (a Step has a name)
@@ -121,7 +129,7 @@ async def poll(
                 settings, request.scope, request.base_url, clock, request.manners, memory.knowledge
             ) as cycle:
                 if within:
-                    cycle.end_at(asking_ends(started_at, within, memory.afterwards), clock, request.manners.rate)
+                    cycle.end_at(memory.asking_ends(settings, started_at, within), clock, request.manners.rate)
                 async with (
                     shared_turns(request.rate_limit) as shared,
                     Client(
@@ -143,8 +151,9 @@ async def poll(
             down = error
         loaded, is_published = await step("load and publish", partial(_load, settings))
         await step("write the report", partial(_report, settings, request.scope, clock(), is_published))
-        if answered_at > started_at:  # not every cycle writes Parquet: a costly one is forgotten slowly
+        if answered_at > started_at:  # a costly end is forgotten slowly
             memory.afterwards = max(clock() - answered_at, (memory.afterwards or timedelta()) * 0.9)
+        is_published |= await step("write Parquet", partial(_parquet, settings, clock))
         return CycleReport(started_at, clock(), cycle.counts, loaded, is_published, down, told.is_set())
 
 
@@ -223,7 +232,13 @@ async def _stopping(told: asyncio.Event, stop: Callable[[], object]) -> AsyncIte
 
 
 async def _load(settings: Settings) -> tuple[LoadReport, bool]:
-    return bring_up_to_date(settings, in_cycle=True)
+    with alone_with(settings):
+        return load_and_publish(settings)
+
+
+async def _parquet(settings: Settings, clock: Callable[[], datetime]) -> bool:
+    with alone_with(settings):
+        return write_parquet(settings, may_wait=True, clock=clock)
 
 
 async def _report(settings: Settings, scope: Scope, written_at: datetime, is_published: bool) -> None:

@@ -1,8 +1,8 @@
 """Replaying what others kept: source to archive, archive to database, database to readers."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
         if settings.shard:
             raise UsageError("a lake is rebuilt from all shards; unset REALCOUNT_SHARD, then run: realcount rebuild")
         report = load(settings.archives, place, progress, anew=True)
-        _publish(settings, report)
+        write_parquet(settings)
         return report
     with alone(place):
         draft = place.with_name(f".{place.name}.part")
@@ -116,31 +116,45 @@ def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
         forget_log(place)
         draft.replace(place)
         _publish(settings, report)
+        write_parquet(settings)
         return report
 
 
-def bring_up_to_date(
-    settings: Settings, progress: Progress = quiet, *, in_cycle: bool = False
-) -> tuple[LoadReport, bool]:
-    """Load what the archive has and the database has not; publish if readers would see anything new.
+def bring_up_to_date(settings: Settings, progress: Progress = quiet) -> tuple[LoadReport, bool]:
+    """Load what the archive has and the database has not; publish if readers would see anything new."""
+    with alone_with(settings):
+        report, is_new = load_and_publish(settings, progress)
+        return report, write_parquet(settings) or is_new
 
-    In a cycle, others follow and time is short: a costly Parquet set may wait for a later one.
+
+def load_and_publish(settings: Settings, progress: Progress = quiet) -> tuple[LoadReport, bool]:
+    """The same without Parquet, which may cost more than all else."""
+    report = load(settings.archives, settings.database, progress)
+    return report, _publish(settings, report)
+
+
+def write_parquet(settings: Settings, *, may_wait: bool = False, clock: Callable[[], datetime] = now) -> bool:
+    """Write the Parquet set if it is wanted and would say anything new; whether it was written. A costly one
+    `may_wait` for a later cycle."""
+    if not (place := settings.parquet_files):
+        return False
+    return publish_parquet(settings.published, place, may_wait=may_wait, clock=lambda: clock().timestamp())
+
+
+def alone_with(settings: Settings) -> AbstractContextManager[object]:
+    """No other process writes the database file and what is published of it. Loaders of a lake see to that themselves.
+
+    Raises BusyError if one does.
     """
-    place = settings.database
-    with nullcontext() if isinstance(place, Lake) else alone(place):
-        report = load(settings.archives, place, progress)
-        return report, _publish(settings, report, may_wait=in_cycle)
+    return nullcontext() if isinstance(settings.database, Lake) else alone(settings.database)
 
 
-def _publish(settings: Settings, report: LoadReport, *, may_wait: bool = False) -> bool:
+def _publish(settings: Settings, report: LoadReport) -> bool:
     """Hand what was loaded to readers; whether they see anything new. Who reads a lake has it already."""
     source, target = settings.database, settings.published
-    is_new = bool(report.runs)
     if isinstance(source, Path) and isinstance(target, Path):
-        is_new = publish(source, target)
-    if settings.parquet_files:
-        is_new |= publish_parquet(target, settings.parquet_files, may_wait=may_wait)
-    return is_new
+        return publish(source, target)
+    return bool(report.runs)
 
 
 def _replay(

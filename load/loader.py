@@ -12,7 +12,7 @@ from extract.archive import Holdings
 from extract.errors import BusyError, WarehouseError
 from extract.manifests import Manifest
 from load.staging import Progress, Staging, quiet, staging
-from warehouse.connection import Place, reading, writing
+from warehouse.connection import Place, reading, replanned, writing
 from warehouse.lake import Lake, commit
 from warehouse.migrate import is_current, migrate
 
@@ -45,7 +45,14 @@ def load(archive: Holdings, place: Place, progress: Progress = quiet, *, anew: b
     manifests = archive.manifests()
     if isinstance(place, Lake):
         return (_refill if anew else _load_into_lake)(archive, manifests, place, progress)
-    with writing(place) as connection:
+    return replanned(lambda plain: _load_into_file(archive, manifests, place, progress, plain=plain))
+
+
+def _load_into_file(
+    archive: Holdings, manifests: list[Manifest], place: Path, progress: Progress, *, plain: bool
+) -> LoadReport:
+    """A portion is a transaction; what was committed before one failed is there when it is tried again."""
+    with writing(place, plain=plain) as connection:
         migrate(connection, place)
         new = _unknown(connection, manifests)
         if not new:

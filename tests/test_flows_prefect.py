@@ -113,7 +113,7 @@ def test_a_cycle_is_a_completed_run_with_a_task_for_each_level_and_a_page_to_rea
     first = run(flows.poll, tmp_path, at=EVENING)
     assert first.state.is_completed()
     assert first.state.message.startswith("asked for 16 documents: 16 changed, 0 unchanged")
-    assert set(first.tasks) >= {"ask national", "ask province", "ask regency", "load and publish"}
+    assert set(first.tasks) >= {"ask national", "ask province", "ask regency", "load and publish", "write Parquet"}
     assert set(first.tasks.values()) == {"Completed"}
     assert first.pages["cycle-progress"] == pytest.approx(100)
     page = first.pages["cycle"]

@@ -22,7 +22,7 @@ from extract.errors import StorageError, UsageError, WarehouseError
 from extract.night import Night
 from extract.simulator import Simulation
 from load import parquet as parquet_files
-from load.parquet import publish_parquet
+from load.parquet import expected_cost, publish_parquet
 from load.publish import publish
 from warehouse import export
 from warehouse.connection import reading
@@ -266,13 +266,14 @@ def costly(place: Path, seconds: float, ago: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "ago", "waits"), [(8, 0, False), (60, 500, True), (60, 700, False), (60, -5000, False)]
+    ("seconds", "ago", "waits"), [(8, 0, False), (60, 2900, True), (60, 3100, False), (60, -5000, False)]
 )
-def test_a_costly_set_is_written_again_after_ten_times_as_long(
+def test_a_costly_set_is_written_again_after_fifty_times_as_long(
     history: History, tmp_path: Path, seconds: float, ago: float, *, waits: bool
 ) -> None:
     assert published(history)
     costly(tmp_path / "parquet", seconds, ago)
+    assert expected_cost(tmp_path / "parquet", time.time()) == pytest.approx(0 if waits else seconds)
     before = files(tmp_path)
     history.seen("03:00:00", count("31", "03:00:00", figures({A: 100}, 4)))
     publish(history.database, tmp_path / "realcount.duckdb")

@@ -4,10 +4,11 @@ While a writer has a DuckDB file open no other process can even read it. So the 
 seconds, and readers get a copy that is replaced in one step after every load. Readers of a lake get its state of now.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -16,6 +17,10 @@ from extract.errors import BusyError, QueryError, StorageError, WarehouseError
 from warehouse import lake
 from warehouse.frozen import frozen
 from warehouse.lake import Lake
+
+log = logging.getLogger(__name__)
+
+_Done = TypeVar("_Done")
 
 WRITER_FILE = "warehouse.duckdb"
 PUBLISHED_FILE = "realcount.duckdb"
@@ -28,7 +33,24 @@ _DAMAGE = (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, 
 _TIME_ZONE = "Asia/Jakarta"  # moments are shown as KPU shows them
 _SPILL = "2GB"  # what a query may put on the disk while it runs; else it would be all the room the archive needs
 _MEMORY = 2_000_000_000  # bytes; with the crawler, the country stays below 4 GB. DuckDB would take 80 % of the machine
+_PLAIN = "build_side_probe_side"  # DuckDB 2.0.0 loses dictionaries where it swaps an outer join's sides (its #24807)
 _LOAD_SPILL = "20GB"  # what does not fit goes to the disk: far less for a portion of captures, this much for all views
+
+
+def replanned(work: Callable[[bool], _Done]) -> _Done:
+    """Do the work with False; if DuckDB finds a plan of its own wrong, once more with True, for plainer plans.
+
+    Such an error ends the whole database instance, so that the work has to open its own.
+    """
+    try:
+        return work(False)
+    except (duckdb.InternalException, WarehouseError) as error:
+        if not isinstance(error, duckdb.InternalException) and not isinstance(
+            error.__cause__, duckdb.InternalException
+        ):
+            raise
+        log.warning("once more with plainer plans, because DuckDB says: %s", _first_line(error))
+        return work(True)
 
 
 def alone(path: Path) -> AbstractContextManager[None]:
@@ -47,8 +69,9 @@ def forget_log(path: Path) -> None:
 
 
 @contextmanager
-def writing(path: Place) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The database as its only writer, checkpointed when it is left; a lake as `warehouse.lake.writing` says.
+def writing(path: Place, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The database as its only writer, checkpointed when it is left; a lake as `warehouse.lake.writing` says. `plain`
+    is for `replanned`.
 
     Raises BusyError if another process has it open, WarehouseError if it is no DuckDB file,
     StorageError if the disk refuses.
@@ -66,7 +89,7 @@ def writing(path: Place) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         with _explained(path):
             connection.execute(f"SET TimeZone = '{_TIME_ZONE}'")
-            _bound(connection, path)
+            _bound(connection, path, plain=plain)
             yield connection
             connection.execute("CHECKPOINT")  # a write-ahead log is where DuckDB's recovery bugs have been
     finally:
@@ -103,11 +126,11 @@ def _published(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
-def copying(path: Place) -> Iterator[duckdb.DuckDBPyConnection]:
+def copying(path: Place, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """The published copy, or a lake as it is now, for writing its views into files: never for SQL from outside.
 
     It is attached to a database of its own, so that it does not share what `reading` in the same process shuts off.
-    Raises WarehouseError if there is none yet.
+    `plain` is for `replanned`. Raises WarehouseError if there is none yet.
     """
     if isinstance(path, Lake):
         with frozen(path) as connection:
@@ -120,7 +143,7 @@ def copying(path: Place) -> Iterator[duckdb.DuckDBPyConnection]:
         with _explained(path):  # ATTACH takes no parameters (DuckDB 1.5)
             connection.execute(f"ATTACH {duckdb.ConstantExpression(str(path))} AS published (READ_ONLY)")
         connection.execute(f"USE published; SET TimeZone = '{_TIME_ZONE}'")
-        _bound(connection, path)
+        _bound(connection, path, plain=plain)
         yield connection
     finally:
         connection.close()
@@ -144,7 +167,7 @@ def beside(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyCon
         yield session
 
 
-def _bound(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+def _bound(connection: duckdb.DuckDBPyConnection, path: Path, *, plain: bool) -> None:
     """Keep to a share of the memory, and put what does not fit beside the database."""
     ((most,),) = connection.execute(
         "SELECT least(parse_formatted_bytes(current_setting('memory_limit')), ?)", [_MEMORY]
@@ -152,6 +175,8 @@ def _bound(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     spill = duckdb.ConstantExpression(f"{path}.tmp")  # SET takes no parameters
     connection.execute(f"SET memory_limit = '{most}B'; SET temp_directory = {spill}")
     connection.execute(f"SET max_temp_directory_size = '{_LOAD_SPILL}'")
+    if plain:
+        connection.execute(f"SET GLOBAL disabled_optimizers = '{_PLAIN}'")  # also for sessions beside this one
 
 
 def _expect(path: Path) -> None:

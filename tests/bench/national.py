@@ -29,7 +29,6 @@ from outcome import answered, compared
 from extract.endpoints import ContestType
 from extract.provinces import provinces
 from flows import replay as replaying
-from flows.cadence import asking_ends
 from flows.plan import Scope
 from flows.poll import Memory, Request, poll
 from flows.settings import Settings
@@ -90,7 +89,7 @@ class Stopwatch:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Time the parts of what Prefect sees as one step."""
-        parts = {"load": "load_s", "publish": "publish_s", "publish_parquet": "parquet_s"}
+        parts = {"load": "load_s", "publish": "publish_s"}
         before = {name: getattr(replaying, name) for name in parts}
 
         def timed(work: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -127,7 +126,7 @@ class Crawl:
         stands = self._server.ask("go", step)
         at, began, watch = datetime.fromisoformat(stands["at"]), time.perf_counter(), Stopwatch()
         at += EVERY * (number - step)  # after the last publication time goes on
-        until = asking_ends(at, EVERY, self._memory.afterwards) - at
+        until = self._memory.asking_ends(self._settings, at, EVERY) - at
         budget = int(RATE * (until.total_seconds() - self._planning))
         scope = msgspec.structs.replace(self._scope, budget=budget, **more)
         request = Request.of(scope, self._base_url, rate=0, connections=8)
@@ -146,7 +145,7 @@ class Crawl:
             raise SystemExit(f"cycle {number}: {report.source_down}")
         parts, seen = watch.seconds, self._server.ask("seen")
         asking = parts["ask_s"]
-        after = sum(parts.get(name, 0.0) for name in ("load and publish", "write the report"))
+        after = sum(parts.get(name, 0.0) for name in ("load and publish", "write the report", "write Parquet"))
         self._planning = wall - asking - after
         requests = seen.get("asked", 0)
         return {
@@ -154,7 +153,7 @@ class Crawl:
             "lists": seen.get("lists", 0), "roots": self._roots, "reasked": report.counts.asked["asked again"],
             "waiting": report.counts.waiting, "plan_s": self._planning, "ask_s": asking,
             "load_s": parts.get("load_s", 0.0), "publish_s": parts.get("publish_s", 0.0),
-            "parquet_s": parts.get("parquet_s", 0.0), "report_s": parts.get("write the report", 0.0),
+            "parquet_s": parts.get("write Parquet", 0.0), "report_s": parts.get("write the report", 0.0),
             "wall_s": wall, "cpu_s": _cpu() - used, "virtual_s": requests / RATE + wall - asking, "peak_mb": _peak(),
             "archive_mb": _size(self._settings.data_dir / "archive"), "warehouse_mb": _size(self._settings.database),
             "known": len(self._memory.knowledge), "server_cpu_s": seen["cpu_s"], "server_mb": seen["rss_mb"],

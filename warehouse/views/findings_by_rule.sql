@@ -1,21 +1,29 @@
 CREATE OR REPLACE VIEW findings_by_rule AS
-WITH counted AS (
-    SELECT
-        *, unnest(list_distinct([
-            '0', left(unit_code, 2), CASE WHEN length(unit_code) >= 4 THEN left(unit_code, 4) END
-        ])) AS area_code
-    FROM findings
-)
+WITH
+    placed AS (
+        SELECT
+            *, unnest(list_distinct([
+                '0', left(unit_code, 2), CASE WHEN length(unit_code) >= 4 THEN left(unit_code, 4) END
+            ])) AS area_code
+        FROM core.finding
+    ),
+    counted AS (
+        SELECT
+            election, contest_type, stage, rule, area_code,
+            count(*) AS findings, count(*) FILTER (resolved_at IS NULL) AS still_open, count(resolved_at) AS resolved,
+            count(DISTINCT unit_code) AS units,
+            min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at
+        FROM placed
+        WHERE area_code IS NOT NULL
+        GROUP BY ALL
+    )
 SELECT
-    c.election, contest_type, stage, rule, severity, title,
-    area_code, core.level_of(area_code) AS area_level, any_value(u.unit_name) AS area_name,
-    count(*) AS findings, count(*) FILTER (resolved_at IS NULL) AS still_open, count(resolved_at) AS resolved,
-    count(DISTINCT c.unit_code) AS units,
-    min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at
+    c.election, c.contest_type, c.stage, c.rule, r.severity, r.title,
+    c.area_code, core.level_of(c.area_code) AS area_level, u.unit_name AS area_name,
+    c.findings, c.still_open, c.resolved, c.units, c.first_seen_at, c.last_seen_at
 FROM counted AS c
-LEFT JOIN core.unit_latest AS u ON u.election = c.election AND u.unit_code = area_code
-WHERE area_code IS NOT NULL
-GROUP BY ALL;
+JOIN core.rule AS r USING (rule)
+LEFT JOIN core.unit_latest AS u ON u.election = c.election AND u.unit_code = c.area_code;
 COMMENT ON VIEW findings_by_rule IS 'How often each rule found something: in the country, in every province and in every regency. A finding of a station counts in all three: choose one area_level before adding up';
 COMMENT ON COLUMN findings_by_rule.election IS 'Election: pilkada-2024 or pemilu-2024';
 COMMENT ON COLUMN findings_by_rule.contest_type IS 'pkwkp (governor), pkwkk (regent or mayor) or ppwp (president)';
