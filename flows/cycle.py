@@ -21,7 +21,7 @@ from flows.shards import Shard
 from transform.model import Document
 from transform.normalise import read
 from warehouse import queries
-from warehouse.connection import reading
+from warehouse.connection import reading, replanned
 
 
 class Source(Protocol):
@@ -172,19 +172,23 @@ def read_plan(settings: Settings, scope: Scope, knowledge: Knowledge | None = No
     about, if there is knowledge of the others."""
     knowledge = Knowledge() if knowledge is None else knowledge
     sequence = max((manifest.sequence for manifest in settings.archive.manifests()), default=0) + 1  # the shard's own
-    with reading(settings.published) as connection:
-        runs = queries.runs(connection)
-        if not knowledge.runs <= runs:  # it is of another database
-            knowledge.forget()
-        lines = queries.ask(
-            connection,
-            "documents",
-            election=scope.election,
-            contest_types=list(scope.contest_types),
-            longest_code=scope.longest_code,
-            within=Shard.named(scope.shard).province if scope.shard else "",
-            known_runs=list(knowledge.runs),
-        )
-        knowledge.take(one for one in decoded(line for (line,) in lines.rows) if scope.covers(one[0]))
-        knowledge.runs |= runs
-        return Plan(scope, sequence, knowledge)
+
+    def bring_up(plain: bool) -> None:
+        with reading(settings.published, plain=plain) as connection:
+            runs = queries.runs(connection)
+            if not knowledge.runs <= runs:  # it is of another database
+                knowledge.forget()
+            lines = queries.ask(
+                connection,
+                "documents",
+                election=scope.election,
+                contest_types=list(scope.contest_types),
+                longest_code=scope.longest_code,
+                within=Shard.named(scope.shard).province if scope.shard else "",
+                known_runs=list(knowledge.runs),
+            )
+            knowledge.take(one for one in decoded(line for (line,) in lines.rows) if scope.covers(one[0]))
+            knowledge.runs |= runs
+
+    replanned(bring_up)
+    return Plan(scope, sequence, knowledge)

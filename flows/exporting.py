@@ -143,20 +143,24 @@ def nist(
 
 def _write(settings: Settings, place: Path, form: Literal["csv", "parquet"], asked: Chosen) -> int:
     """A directory with a file a view, or one CSV file."""
-    from warehouse.connection import copying
+    from warehouse.connection import copying, replanned
     from warehouse.export import choose, draft_directory, draft_file, write_csv, write_set
+    from warehouse.surface import View
 
     is_file = form == "csv" and place.suffix == ".csv"
     if is_file and len(asked.view or ["results"]) > 1:
         raise UsageError(f"{str(place)!r} is one file and takes one view; name a directory for several")
     at = in_wib(asked.at)
-    with copying(settings.published) as connection:
-        chosen = choose(connection, asked.view or (["results"] if is_file else None), at)
-        if is_file:
-            with draft_file(place, force=asked.force) as draft:
-                rows = write_csv(connection, chosen[0], draft, at)
-        else:
+
+    def written(plain: bool) -> tuple[list[View], int]:
+        with copying(settings.published, plain=plain) as connection:
+            chosen = choose(connection, asked.view or (["results"] if is_file else None), at)
+            if is_file:
+                with draft_file(place, force=asked.force) as draft:
+                    return chosen, write_csv(connection, chosen[0], draft, at)
             with draft_directory(place, [f"{view.name}.{form}" for view in chosen], force=asked.force) as draft:
-                rows = sum(file.rows for file in write_set(connection, draft, form, chosen, at))
+                return chosen, sum(file.rows for file in write_set(connection, draft, form, chosen, at))
+
+    chosen, rows = replanned(written)
     say(f"Wrote {', '.join(view.name for view in chosen)} to {place}: {rows:,} rows.")
     return 0

@@ -71,8 +71,11 @@ def rendered(
     settings: Settings, written_at: datetime, region: str | None, depth: Level | None, language: Language | None
 ) -> str:
     """The page, from the published database."""
-    from warehouse.connection import reading
+    from warehouse.connection import reading, replanned
     from warehouse.report import report as render
 
-    with reading(settings.published) as connection:
-        return render(connection, region, depth=depth, language=language, written_at=written_at)
+    def page(plain: bool) -> str:
+        with reading(settings.published, plain=plain) as connection:
+            return render(connection, region, depth=depth, language=language, written_at=written_at)
+
+    return replanned(page)

@@ -5,8 +5,10 @@ import resource
 import subprocess
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import commands
+import duckdb
 import pytest
 from answers import A, count, figures, pairs, taken, wib
 from bs4 import BeautifulSoup
@@ -26,6 +28,7 @@ from flows.replay import bring_up_to_date, replay_simulated
 from flows.reporting import write_report
 from flows.settings import Settings
 from flows.summary import markdown
+from warehouse import queries
 
 EVENING = datetime(2024, 11, 27, 19, 0, 20, tzinfo=WIB)
 HOSTILE = "<img src=x onerror=alert(1)> [x](javascript:alert(2)) | `code` \u202etfel\x1b[31m"
@@ -110,6 +113,31 @@ def test_every_cycle_leaves_the_page_and_its_summary_links_it(tmp_path: Path) ->
     assert title(place) == "KOTA ADM. JAKARTA PUSAT", "the region that is polled"
     assert "27 Nov 2024 19.00 WIB" in place.read_text("utf-8"), "written by the cycle's clock"
     assert f"]({place.as_uri()})" in markdown(settings, request, cycle)
+
+
+def test_a_cycle_does_all_its_work_though_duckdb_makes_wrong_plans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask = queries.ask
+
+    def planned(connection: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> queries.Answer:
+        ((off,),) = connection.execute("SELECT current_setting('disabled_optimizers')").fetchall()
+        if not off:
+            raise duckdb.InternalException("INTERNAL Error: dict-surviving join")
+        return ask(connection, name, **parameters)
+
+    async def scenario() -> CycleReport:
+        async with serving(SimulatedSource(Simulation(Night(seed=3))), lambda: EVENING) as server:
+            request = Request.of(Scope(roots=("3171",), depth="district", reask_share=0), server.base_url, rate=0)
+            await poll(Settings(tmp_path), request)
+            monkeypatch.setattr(queries, "ask", planned)
+            (tmp_path / "report.html").unlink()
+            return await poll(Settings(tmp_path), request)
+
+    again = asyncio.run(scenario())
+    assert (again.counts.changed, again.counts.asked.total()) == (0, 1), "it knew all that was known"
+    assert title(tmp_path / "report.html") == "KOTA ADM. JAKARTA PUSAT"
+    assert caplog.text.count("once more with plainer plans, because DuckDB says: INTERNAL Error") == 3, "Parquet too"
 
 
 def test_a_cycle_that_has_heard_nothing_of_its_region_leaves_no_page(tmp_path: Path) -> None:

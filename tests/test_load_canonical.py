@@ -451,6 +451,30 @@ def test_a_long_archive_is_taken_in_portions_and_a_broken_off_one_goes_on(
         assert in_order(table(told, name)) == in_order(table(whole, name)), name
 
 
+def test_a_load_for_which_duckdb_makes_a_wrong_plan_is_done_with_plainer_ones(
+    history: Callable[[], History], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, whole = history(), history()
+    for one in (told, whole):
+        one.archived([province_at("03:00:00", "02:45:00", {"3171": {A: 5}})])
+    whole.load()
+    apply, plans = loader._apply, []
+
+    def planned(connection: duckdb.DuckDBPyConnection, *portion: Any) -> LoadReport:
+        report = apply(connection, *portion)
+        ((off,),) = connection.execute("SELECT current_setting('disabled_optimizers')").fetchall()
+        plans.append(off)
+        if not off:
+            raise duckdb.InternalException("INTERNAL Error: dict-surviving join")
+        return report
+
+    monkeypatch.setattr(loader, "_apply", planned)
+    assert told.load() == LoadReport(1, 1, 2)
+    assert plans == ["", "build_side_probe_side"]
+    assert told.fingerprint() == whole.fingerprint()
+    assert "once more with plainer plans" in caplog.text
+
+
 def test_a_capture_s_id_is_the_same_on_every_machine() -> None:
     one = capture("https://example.org/31.json", b"{}", wib("03:00:00"), "test")
     key = f"https://example.org/31.json\n2024-11-27T20:00:00+00:00\nsha256:{hashlib.sha256(b'{}').hexdigest()}"

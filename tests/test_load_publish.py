@@ -410,19 +410,38 @@ def test_a_set_that_finds_no_memory_leaves_the_old_one_and_is_not_tried_again_at
     history.seen("03:00:00", count("31", "03:00:00", figures({A: 100}, 4)))
     publish(history.database, tmp_path / "realcount.duckdb")
 
-    a_minute_ago = time.time() - 60
+    began_and_ended = iter([time.time() - 60, time.time()])
 
     def too_big(*_: object) -> None:
         raise WarehouseError("the views need more memory")
 
     with monkeypatch.context() as patched:
         patched.setattr(parquet_files, "write_set", too_big)
-        patched.setattr(parquet_files.time, "time", lambda: a_minute_ago)
-        assert not publish_parquet(tmp_path / "realcount.duckdb", tmp_path / "parquet")
+        assert not publish_parquet(tmp_path / "realcount.duckdb", tmp_path / "parquet", clock=began_and_ended.__next__)
     assert "stay as they are" in caplog.text
     assert files(tmp_path) == before
     assert not publish_parquet(tmp_path / "realcount.duckdb", tmp_path / "parquet", may_wait=True)
     assert published(history)
+
+
+def test_a_set_for_which_duckdb_makes_a_wrong_plan_is_written_with_plainer_ones(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write, plans = export._write_parquet, []
+
+    def planned(connection: Any, view: Any, path: Path, at: Any) -> int:
+        if view.name == "timeline":
+            ((off,),) = connection.execute("SELECT current_setting('disabled_optimizers')").fetchall()
+            plans.append(off)
+            if not off:
+                raise duckdb.InternalException("INTERNAL Error: dict-surviving join")
+        return write(connection, view, path, at)
+
+    monkeypatch.setattr(export, "_write_parquet", planned)
+    assert published(history)
+    assert plans == ["", "build_side_probe_side"]
+    assert "plainer plans, because DuckDB says: INTERNAL Error: dict-surviving join" in caplog.text
+    assert files(tmp_path).keys() >= {"timeline.parquet", "results.parquet"}
 
 
 def test_a_view_that_finds_no_memory_beside_another_is_written_alone(

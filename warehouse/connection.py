@@ -33,7 +33,8 @@ _DAMAGE = (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, 
 _TIME_ZONE = "Asia/Jakarta"  # moments are shown as KPU shows them
 _SPILL = "2GB"  # what a query may put on the disk while it runs; else it would be all the room the archive needs
 _MEMORY = 2_000_000_000  # bytes; with the crawler, the country stays below 4 GB. DuckDB would take 80 % of the machine
-_PLAIN = "build_side_probe_side"  # DuckDB 2.0.0 loses dictionaries where it swaps an outer join's sides (its #24807)
+# DuckDB 2.0.0 loses dictionaries where it swaps an outer join's sides (its issue 24807); for all sessions
+_PLAIN = "SET GLOBAL disabled_optimizers = 'build_side_probe_side'"
 _LOAD_SPILL = "20GB"  # what does not fit goes to the disk: far less for a portion of captures, this much for all views
 
 
@@ -45,11 +46,9 @@ def replanned(work: Callable[[bool], _Done]) -> _Done:
     try:
         return work(False)
     except (duckdb.InternalException, WarehouseError) as error:
-        if not isinstance(error, duckdb.InternalException) and not isinstance(
-            error.__cause__, duckdb.InternalException
-        ):
+        if not isinstance(cause := error.__cause__ or error, duckdb.InternalException):
             raise
-        log.warning("once more with plainer plans, because DuckDB says: %s", _first_line(error))
+        log.warning("once more with plainer plans, because DuckDB says: %s", _first_line(cause))
         return work(True)
 
 
@@ -97,14 +96,16 @@ def writing(path: Place, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConn
 
 
 @contextmanager
-def reading(path: Place) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(path: Place, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """The published copy, or a lake as it is now: read-only and shut off from files and network.
 
-    Raises WarehouseError if there is none yet, QueryError for SQL the database refuses.
+    `plain` is for `replanned`. Raises WarehouseError if there is none yet, QueryError for SQL the database refuses.
     """
     with frozen(path) if isinstance(path, Lake) else _published(path) as connection:
         try:
             connection.execute(f"SET TimeZone = '{_TIME_ZONE}'; SET max_temp_directory_size = '{_SPILL}'")
+            if plain:
+                connection.execute(_PLAIN)
             connection.execute("SET enable_external_access = false; SET lock_configuration = true")
             yield connection
         except duckdb.Error as error:
@@ -176,7 +177,7 @@ def _bound(connection: duckdb.DuckDBPyConnection, path: Path, *, plain: bool) ->
     connection.execute(f"SET memory_limit = '{most}B'; SET temp_directory = {spill}")
     connection.execute(f"SET max_temp_directory_size = '{_LOAD_SPILL}'")
     if plain:
-        connection.execute(f"SET GLOBAL disabled_optimizers = '{_PLAIN}'")  # also for sessions beside this one
+        connection.execute(_PLAIN)
 
 
 def _expect(path: Path) -> None:
