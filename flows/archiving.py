@@ -1,12 +1,13 @@
 """Commands about the archive: what is in it, whether it is whole, and as other archives have it."""
 
+from datetime import datetime
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from flows.crawling import NOTHING_NEW
 from flows.output import Format, emit, printable, say
-from flows.settings import Here, Moment, in_wib
+from flows.settings import Here, in_wib
 
 archive = App(name="archive", help="Look into the archive, and check it.")
 export = App(name="export", help="Write the archive in the form of other archives.")
@@ -80,8 +81,8 @@ def export_warc(
     place: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
-    since: Annotated[Moment | None, Parameter(name="--from")] = None,
-    until: Annotated[Moment | None, Parameter(name="--to")] = None,
+    since: Annotated[datetime | None, Parameter(name="--from")] = None,
+    until: Annotated[datetime | None, Parameter(name="--to")] = None,
     url: list[str] | None = None,
     settings: Here,
 ) -> int:
@@ -92,7 +93,7 @@ def export_warc(
     place
         The file, such as night.warc.gz; packed unless its name ends in .warc. A dash writes to stdout.
     since
-        Only what was fetched at this moment or later.
+        Only what was fetched at this moment or later, such as 2024-11-28T10:00:05+07:00; without an offset: WIB.
     until
         Only what was fetched at this moment or earlier.
     url

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from flows.output import Format, emit
-from flows.settings import ContestName, Here, Moment, RegionName, Settings, StageName, in_wib
+from flows.settings import ContestName, Here, RegionName, Settings, StageName, in_wib
 
 
 def results(
@@ -16,8 +17,8 @@ def results(
     contest: ContestName | None = None,
     stage: StageName | None = None,
     children: bool = False,
-    at: Moment | None = None,
-    known: Moment | None = None,
+    at: datetime | None = None,
+    known: datetime | None = None,
     format: Format = "table",  # noqa: A002 (the option is called --format)
     settings: Here,
 ) -> int:
@@ -28,9 +29,9 @@ def results(
     children
         With a region: also the regions below it.
     at
-        What KPU had reported by this moment.
+        What KPU had reported by this moment, such as 2024-11-28T10:00:05+07:00; without an offset: WIB.
     known
-        What we had fetched by this moment.
+        What we had fetched by this moment, such as 2024-11-28T10:00:05+07:00; without an offset: WIB.
     """
     from flows import views
 
@@ -59,7 +60,7 @@ def prove(
     /,
     *,
     candidate: str | None = None,
-    at: Moment | None = None,
+    at: datetime | None = None,
     contest: ContestName | None = None,
     bundle: Path | None = None,
     format: Format = "table",  # noqa: A002 (the option is called --format)
@@ -74,7 +75,7 @@ def prove(
     candidate
         Only this pair: its number on the ballot, or its id.
     at
-        What KPU had reported by this moment.
+        What KPU had reported by this moment, such as 2024-11-28T10:00:05+07:00; without an offset: WIB.
     bundle
         Also write the evidence to this zip file, which anybody with Python can check.
     """

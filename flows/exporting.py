@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +14,7 @@ from extract.endpoints import NATIONAL, ContestType, Level
 from extract.errors import UsageError
 from flows.output import escaped, say
 from flows.replay import now
-from flows.settings import Here, Moment, Settings, in_wib
+from flows.settings import Here, Settings, in_wib
 
 
 @Parameter(name="*")
@@ -24,8 +25,9 @@ class Chosen:
     view: list[str] | None = None
     """Only this view; may be given several times. Without it all, or for a single file: results."""
 
-    at: Moment | None = None
-    """As of this moment of KPU's clock: results, findings, and histories up to it."""
+    at: datetime | None = None
+    """As of this moment of KPU's clock, such as 2024-11-28T10:00:05+07:00; without an offset: WIB. Results,
+    findings, and histories up to it."""
 
     force: bool = False
     """Replace files that are there."""
@@ -99,7 +101,7 @@ def nist(
     depth: Level = "district",
     contest: ContestType | None = None,
     stage: str = "hhcw",
-    at: Moment | None = None,
+    at: datetime | None = None,
     force: bool = False,
     settings: Here,
 ) -> int:
@@ -118,7 +120,7 @@ def nist(
     stage
         hhcw (the stations' forms) or hr (recapitulation).
     at
-        As of this moment of KPU's clock; else the latest.
+        As of this moment of KPU's clock, such as 2024-11-28T10:00:05+07:00 (without an offset: WIB); else the latest.
     force
         Replace a file that is there.
     """

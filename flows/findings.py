@@ -1,12 +1,13 @@
 """The findings, for people: what does not agree in the figures, where, and whether it was corrected."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from flows.output import Format, emit, printable, readable, say, show
-from flows.settings import Here, Moment, in_wib
+from flows.settings import Here, in_wib
 
 NEUTRAL = (
     "A finding is an inconsistency in the figures, not an accusation: most are slips of the pen or of a reader, "
@@ -24,7 +25,7 @@ def findings(
     rule: str | None = None,
     severity: Severity | None = None,
     everything: Annotated[bool, Parameter(name="--all", negative="--open")] = False,
-    at: Moment | None = None,
+    at: datetime | None = None,
     by_area: bool = False,
     format: Format = "table",  # noqa: A002 (the option is called --format)
     settings: Here,
@@ -42,7 +43,7 @@ def findings(
     everything
         Also what the data has resolved since; else only what is open.
     at
-        As of this moment of KPU's clock.
+        As of this moment of KPU's clock, such as 2024-11-28T10:00:05+07:00; without an offset: WIB.
     by_area
         Only count, by rule and by the regions right below.
     """

@@ -1,5 +1,6 @@
 """Commands that bring captures in: what others kept, a simulated night, and the database built again from them."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from flows import replay as replays
 from flows.crawling import NOTHING_NEW
 from flows.nights import SimulatedNight
 from flows.output import progress, say
-from flows.settings import Here, Moment, Settings, in_wib
+from flows.settings import Here, Settings, in_wib
 
 replay = App(name="replay", help="Read what others kept, or a simulated night, into the archive and the database.")
 
@@ -35,7 +36,7 @@ def git(place: Path, /, *, pattern: list[str] | None = None, settings: Here) -> 
 
 @replay.command
 def folder(
-    place: Path, /, *, pattern: list[str] | None = None, observed_at: Moment | None = None, settings: Here
+    place: Path, /, *, pattern: list[str] | None = None, observed_at: datetime | None = None, settings: Here
 ) -> int:
     """Replay a folder of files named like KPU's addresses, and of saved pages.
 
@@ -46,7 +47,8 @@ def folder(
     pattern
         How its files are named, as for 'replay git'.
     observed_at
-        When they were fetched; else each file's own time counts.
+        When they were fetched, such as 2024-11-28T10:00:05+07:00 (without an offset: WIB); else each file's own time
+        counts.
     """
     with progress("captures") as step:
         report = replays.replay_folder(settings, place, pattern or (), in_wib(observed_at), step)
@@ -72,8 +74,8 @@ def warc(place: Path, /, *others: Path, settings: Here) -> int:
 @replay.command
 def wayback(
     *patterns: str,
-    since: Annotated[Moment, Parameter(name="--from")],
-    until: Annotated[Moment, Parameter(name="--to")],
+    since: Annotated[datetime, Parameter(name="--from")],
+    until: Annotated[datetime, Parameter(name="--to")],
     rate: float = 4.0,
     contact: str | None = None,
     wayback_url: str | None = None,
@@ -88,7 +90,7 @@ def wayback(
     patterns
         Addresses, or beginnings of them with *; without any, everything on KPU's two data hosts.
     since
-        The first moment of capture.
+        The first moment of capture, such as 2024-11-28T10:00:05+07:00; without an offset: WIB.
     until
         The last one.
     rate

@@ -126,7 +126,6 @@ ContestName = Annotated[
     str, Parameter(help="only this type: pkwkp (governor), pkwkk (regent or mayor) or ppwp (president)")
 ]
 StageName = Annotated[str, Parameter(help="Only hhcw (the stations' forms) or hr (recapitulation).")]
-Moment = Annotated[datetime, Parameter(help="a moment such as 2024-11-28T10:00:05+07:00; without an offset: WIB")]
 
 
 def in_wib(value: datetime | None) -> datetime | None:
