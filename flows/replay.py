@@ -19,7 +19,7 @@ from extract.sources import FolderSource, GitSource
 from extract.warc import WarcSource
 from flows.nights import simulation_of
 from flows.settings import Settings, versions
-from load.loader import LoadReport, load
+from load.loader import LoadReport, load, preparing
 from load.parquet import publish_parquet
 from load.publish import publish
 from load.staging import Progress, quiet
@@ -167,7 +167,7 @@ def _replay(
 ) -> ReplayReport:
     """Archive first, understand later."""
     read = 0
-    with record(settings.archive, kind, asked, now, versions()) as run:
+    with preparing(settings.database), record(settings.archive, kind, asked, now, versions()) as run:
         for capture in captures:
             run.append(capture)
             read += 1

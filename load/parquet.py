@@ -26,13 +26,14 @@ log = logging.getLogger(__name__)
 
 _GONE = ".gone"
 _CHEAP = 10.0  # seconds that a set may take after every load, as the captured night's 2 do
+_GROWTH = 1.25  # how much longer the next set takes at most, one hopes: a night's history grows
 _SHARE = 50  # a costlier one is written again after so many times as long
 
 
 def expected_cost(place: Path, at: float) -> float:
     """Seconds that the next set will take about, if it does not wait at that time; 0 if it will, or nobody knows."""
     cost, finished = _last(place) or (0.0, at)
-    return 0.0 if _is_too_soon(cost, finished, at) else cost
+    return 0.0 if _is_too_soon(cost, finished, at) else cost * _GROWTH
 
 
 def publish_parquet(

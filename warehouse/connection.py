@@ -32,7 +32,9 @@ _STORAGE = "v1.5.0"  # so that DuckDB 1.5 can open what 2.0 wrote
 _DAMAGE = (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
 _TIME_ZONE = "Asia/Jakarta"  # moments are shown as KPU shows them
 _SPILL = "2GB"  # what a query may put on the disk while it runs; else it would be all the room the archive needs
-_MEMORY = 2_000_000_000  # bytes; with the crawler, the country stays below 4 GB. DuckDB would take 80 % of the machine
+# Bytes; with the crawler, the country stays below 4 GB. DuckDB would take 80 % of the machine
+_MEMORY = 2_000_000_000  # of a load
+_MEMORY_OF_VIEWS = 3_000_000_000  # rollup of the country takes most; a load is over by then
 # DuckDB 2.0.0 loses dictionaries where it swaps an outer join's sides (its issue 24807); for all sessions
 _PLAIN = "SET GLOBAL disabled_optimizers = 'build_side_probe_side'"
 _LOAD_SPILL = "20GB"  # what does not fit goes to the disk: far less for a portion of captures, this much for all views
@@ -88,7 +90,7 @@ def writing(path: Place, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConn
     try:
         with _explained(path):
             connection.execute(f"SET TimeZone = '{_TIME_ZONE}'")
-            _bound(connection, path, plain=plain)
+            _bound(connection, path, _MEMORY, plain=plain)
             yield connection
             connection.execute("CHECKPOINT")  # a write-ahead log is where DuckDB's recovery bugs have been
     finally:
@@ -144,7 +146,7 @@ def copying(path: Place, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConn
         with _explained(path):  # ATTACH takes no parameters (DuckDB 1.5)
             connection.execute(f"ATTACH {duckdb.ConstantExpression(str(path))} AS published (READ_ONLY)")
         connection.execute(f"USE published; SET TimeZone = '{_TIME_ZONE}'")
-        _bound(connection, path, plain=plain)
+        _bound(connection, path, _MEMORY_OF_VIEWS, plain=plain)
         yield connection
     finally:
         connection.close()
@@ -168,10 +170,10 @@ def beside(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyCon
         yield session
 
 
-def _bound(connection: duckdb.DuckDBPyConnection, path: Path, *, plain: bool) -> None:
+def _bound(connection: duckdb.DuckDBPyConnection, path: Path, memory: int, *, plain: bool) -> None:
     """Keep to a share of the memory, and put what does not fit beside the database."""
     ((most,),) = connection.execute(
-        "SELECT least(parse_formatted_bytes(current_setting('memory_limit')), ?)", [_MEMORY]
+        "SELECT least(parse_formatted_bytes(current_setting('memory_limit')), ?)", [memory]
     ).fetchall()
     spill = duckdb.ConstantExpression(f"{path}.tmp")  # SET takes no parameters
     connection.execute(f"SET memory_limit = '{most}B'; SET temp_directory = {spill}")
