@@ -1,7 +1,7 @@
 """What several tests share: the real data, where it is there, and a clock that goes on only when told to."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ import commands
 import hypothesis
 import pytest
 from commands import NIGHT, Run
+from histories import History, empty_database
 
 if TYPE_CHECKING:
     from object_store import ObjectStore
@@ -46,6 +47,24 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip("the real data is not beside this checkout")
     return REAL
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its schema and no rows, to copy: making one takes longer than the load of a small history."""
+    return empty_database(tmp_path_factory.mktemp("empty") / "empty.duckdb")
+
+
+@pytest.fixture
+def history(tmp_path: Path, empty: Path) -> History:
+    """An archive and its database, with nothing in them."""
+    return History(tmp_path, empty)
+
+
+@pytest.fixture(scope="session")
+def new_history(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Callable[[], History]:
+    """Another such history at each call."""
+    return lambda: History(tmp_path_factory.mktemp("history"), empty)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import duckdb
 import msgspec
 import pytest
 from answers import WIB, A, count, figures, listed, taken, wib
-from histories import History, Memory, Position, empty_database, told_by
+from histories import History, Memory, Position, told_by
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kpu_bodies import november
@@ -35,10 +35,9 @@ few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthChec
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], History]:
+def history(new_history: Callable[[], History]) -> Callable[[], History]:
     """A new history at each call; its archive and its database are empty."""
-    empty = empty_database(tmp_path_factory.mktemp("empty") / "empty.duckdb")
-    return lambda: History(tmp_path_factory.mktemp("history"), empty)
+    return new_history
 
 
 # What the tables must say, computed one capture at a time, without SQL

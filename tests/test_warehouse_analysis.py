@@ -3,25 +3,14 @@
 from __future__ import annotations  # else DuckDB 2.0 complains of leaks when Hypothesis ran beside: see worlds.py
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from answers import A, B, C, count, figures, listed, pairs, wib
-from histories import History, empty_database
+from histories import History
 from kpu_bodies import STATION, november, presidential
 
 VILLAGE, DISTRICT = STATION[:10], STATION[:6]
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_database(tmp_path_factory.mktemp("empty") / "empty.duckdb")
-
-
-@pytest.fixture
-def history(tmp_path: Path, empty: Path) -> History:
-    return History(tmp_path, empty)
 
 
 def form(

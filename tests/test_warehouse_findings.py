@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from answers import A, Answer, B, C, count, figures, listed, pairs, taken, wib
-from histories import History, Rows, empty_database
+from histories import History, Rows
 from hypothesis import HealthCheck, given, settings
 from kpu_bodies import november
 from worlds import retellings
@@ -25,16 +25,6 @@ FORM = {
     "pengguna_total_j": 310, "pengguna_total_l": 145, "pengguna_total_p": 165,
 }  # fmt: skip
 """A form without fault, for 300 votes."""
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_database(tmp_path_factory.mktemp("empty") / "empty.duckdb")
-
-
-@pytest.fixture
-def history(tmp_path: Path, empty: Path) -> History:
-    return History(tmp_path, empty)
 
 
 def station(

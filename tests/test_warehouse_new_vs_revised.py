@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from answers import A, B, count, figures
-from histories import History, Rows, empty_database
+from histories import History, Rows
 from hypothesis import HealthCheck, given, settings
 from kpu_bodies import STATION, november
 from worlds import worlds
@@ -20,13 +20,6 @@ from extract.night import Night
 from extract.simulator import Depth, Simulation
 
 few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@pytest.fixture(scope="module")
-def new_history(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], History]:
-    """A new history at each call; its archive and its database are empty."""
-    empty = empty_database(tmp_path_factory.mktemp("empty") / "empty.duckdb")
-    return lambda: History(tmp_path_factory.mktemp("history"), empty)
 
 
 @pytest.fixture

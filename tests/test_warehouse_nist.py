@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from answers import A, B, count, figures, listed, pairs, wib
 from election_reports import Element, breaches
-from histories import History, empty_database
+from histories import History
 from kpu_bodies import EVERY_SHAPE, STATION, november, station
 
 from extract.capture import capture
@@ -21,11 +21,6 @@ from extract.simulator import Simulation
 from warehouse.nist import Choice, election_report
 
 NOW = datetime(2024, 12, 1, 3, 4, 5, 678, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_database(tmp_path_factory.mktemp("empty") / "empty.duckdb")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from answers import A, B, count, figures, listed, pairs
 from bs4 import BeautifulSoup
-from histories import History, empty_database
+from histories import History
 
 from extract.errors import RegionError, UsageError
 from flows.replay import replay_git
@@ -27,11 +27,6 @@ from warehouse.report.speech import Speech, words
 WRITTEN_AT = datetime(2024, 11, 28, 4, 30, tzinfo=UTC)
 KPU_COLOURS = ["#B67352", "#8CB9BD", "#C7B7A3", "#F4CBCC", "#A37E4B", "#F4F0CB"]  # by ballot number, November 2024
 TEMPLATES = Path(content.__file__).parents[1] / "templates"
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_database(tmp_path_factory.mktemp("empty") / "empty.duckdb")
 
 
 @pytest.fixture

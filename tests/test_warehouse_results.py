@@ -2,28 +2,17 @@
 
 from __future__ import annotations  # else DuckDB 2.0 complains of leaks when Hypothesis ran beside: see worlds.py
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from answers import PAIRS, A, B, C, count, figures, listed, pairs, taken, wib
-from histories import History, Rows, empty_database
+from histories import History, Rows
 from kpu_bodies import STATION, captured, february, november, presidential, station
 
 from extract.capture import Capture, capture
 
 JAKARTA = {"1000023": 1_717_245, "1000024": 458_886, "1000025": 2_181_939}
 PUBLIC = "https://pilkada2024.kpu.go.id/pilgub/dki-jakarta/kepulauan-seribu"
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_database(tmp_path_factory.mktemp("empty") / "empty.duckdb")
-
-
-@pytest.fixture
-def history(tmp_path: Path, empty: Path) -> History:
-    return History(tmp_path, empty)
 
 
 def votes(history: History, unit: str, source: str = "results", **parameters: Any) -> dict[str, int | None]:

@@ -34,16 +34,6 @@ CONTRACT = [  # design §6: these columns, in this order; more may follow
 ]
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_database(tmp_path_factory.mktemp("empty") / "empty.duckdb")
-
-
-@pytest.fixture
-def history(tmp_path: Path, empty: Path) -> History:
-    return History(tmp_path, empty)
-
-
 def ask(path: Path, sql: str) -> Rows:
     with reading(path) as connection:
         return list(queries.query(connection, sql).rows)
