@@ -92,12 +92,15 @@ class Memory(msgspec.Struct):
     knowledge: Knowledge = msgspec.field(default_factory=Knowledge)
     afterwards: timedelta | None = None
 
-    def asking_ends(self, settings: Settings, started_at: datetime, within: timedelta) -> datetime:
-        """When a cycle that takes no longer than `within` asks for nothing more."""
-        needed, place = self.afterwards, settings.parquet_files
-        if needed is not None and place:
-            needed += timedelta(seconds=expected_cost(place, (started_at + within).timestamp()))
-        return asking_ends(started_at, within, needed)
+    def asking_ends(self, started_at: datetime, within: timedelta, parquet: timedelta) -> datetime:
+        """When a cycle that takes no longer than `within` asks for nothing more, if Parquet takes so long."""
+        return asking_ends(started_at, within, None if self.afterwards is None else self.afterwards + parquet)
+
+
+def parquet_time(settings: Settings, at: datetime) -> timedelta:
+    """What a Parquet set takes that is due by then; nothing if none is."""
+    place = settings.parquet_files
+    return timedelta(seconds=expected_cost(place, at.timestamp())) if place else timedelta()
 
 
 async def at_once(name: str, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ARG001 (a Step has a name)
@@ -123,13 +126,14 @@ async def poll(
     started_at = answered_at = clock()
     memory = memory or Memory()
     down = None
+    parquet = parquet_time(settings, started_at + within) if within else timedelta()
     with nullcontext(told) if told else _told_by_signals() as told:
         try:
             with open_cycle(
                 settings, request.scope, request.base_url, clock, request.manners, memory.knowledge
             ) as cycle:
                 if within:
-                    cycle.end_at(memory.asking_ends(settings, started_at, within), clock, request.manners.rate)
+                    cycle.end_at(memory.asking_ends(started_at, within, parquet), clock, request.manners.rate)
                 async with (
                     shared_turns(request.rate_limit) as shared,
                     Client(
@@ -153,7 +157,7 @@ async def poll(
         await step("write the report", partial(_report, settings, request.scope, clock(), is_published))
         if answered_at > started_at:  # a costly end is forgotten slowly
             memory.afterwards = max(clock() - answered_at, (memory.afterwards or timedelta()) * 0.9)
-        is_published |= await step("write Parquet", partial(_parquet, settings, clock))
+        is_published |= await step("write Parquet", partial(_parquet, settings, clock, may_wait=not parquet))
         return CycleReport(started_at, clock(), cycle.counts, loaded, is_published, down, told.is_set())
 
 
@@ -236,9 +240,9 @@ async def _load(settings: Settings) -> tuple[LoadReport, bool]:
         return load_and_publish(settings)
 
 
-async def _parquet(settings: Settings, clock: Callable[[], datetime]) -> bool:
+async def _parquet(settings: Settings, clock: Callable[[], datetime], *, may_wait: bool) -> bool:
     with alone_with(settings):
-        return write_parquet(settings, may_wait=True, clock=clock)
+        return write_parquet(settings, may_wait=may_wait, clock=clock)
 
 
 async def _report(settings: Settings, scope: Scope, written_at: datetime, is_published: bool) -> None:

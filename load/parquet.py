@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _GONE = ".gone"
 _CHEAP = 10.0  # seconds that a set may take after every load, as the captured night's 2 do
-_GROWTH = 1.25  # how much longer the next set takes at most, one hopes: a night's history grows
+_GROWTH = 2.0  # how much longer the next set may take: a night grows, and at some size views no longer fit side by side
 _SHARE = 50  # a costlier one is written again after so many times as long
 
 

@@ -34,9 +34,10 @@ from extract.server import Record, ReplayServer, RequestLog, SimulatedSource, se
 from extract.simulator import Simulation
 from extract.verification import verify
 from flows.plan import Scope
-from flows.poll import CycleReport, Request, poll
+from flows.poll import CycleReport, Memory, Request, parquet_time, poll
 from flows.settings import Settings
 from flows.summary import markdown
+from load import parquet
 from warehouse import queries
 from warehouse.connection import reading
 
@@ -440,3 +441,25 @@ def test_follow_keeps_its_interval_and_stops_when_told_between_cycles(tmp_path: 
     began = [manifest.started_at for manifest in place(tmp_path).archive.manifests()]
     assert len(began) == len(roots_asked(log)) == 3
     assert all(later - earlier > timedelta(seconds=0.9) for earlier, later in pairwise(began))
+
+
+def test_a_cycle_keeps_time_for_the_parquet_set_that_is_due_when_it_ends(tmp_path: Path) -> None:
+    settings, quarter = Settings(tmp_path), timedelta(minutes=15)
+    clock = Ticking(datetime(2024, 11, 27, 19, 1, tzinfo=WIB))
+    sets = []
+
+    async def scenario() -> None:
+        async with serving(SimulatedSource(Simulation(Night(seed=3))), clock) as server:
+            for within in (None, None, quarter):
+                await poll(settings, requested(server, depth="regency"), clock=clock, within=within)
+                sets.append((tmp_path / "parquet").readlink())
+                finished = clock.now.timestamp() - 2_100  # once more fifty times 60 s later
+                parquet._date((tmp_path / "parquet").resolve(), finished - 60, finished)
+                clock.advance(900 - 60)
+
+    run(scenario())
+    assert sets[0] == sets[1] != sets[2], "too soon, unless the cycle may go on until it is due"
+    assert parquet_time(settings, clock.now) == timedelta()
+    assert parquet_time(settings, clock.now + quarter) == timedelta(seconds=120)
+    ends = Memory(afterwards=timedelta(seconds=40)).asking_ends(clock.now, quarter, timedelta(seconds=120))
+    assert ends == clock.now + quarter - timedelta(seconds=200)

@@ -268,7 +268,7 @@ def test_a_costly_set_is_written_again_after_fifty_times_as_long(
 ) -> None:
     assert published(history)
     costly(tmp_path / "parquet", seconds, ago)
-    assert expected_cost(tmp_path / "parquet", time.time()) == pytest.approx(0 if waits else seconds * 1.25)
+    assert expected_cost(tmp_path / "parquet", time.time()) == pytest.approx(0 if waits else seconds * 2)
     before = files(tmp_path)
     history.seen("03:00:00", count("31", "03:00:00", figures({A: 100}, 4)))
     publish(history.database, tmp_path / "realcount.duckdb")

@@ -30,7 +30,7 @@ from extract.endpoints import ContestType
 from extract.provinces import provinces
 from flows import replay as replaying
 from flows.plan import Scope
-from flows.poll import Memory, Request, poll
+from flows.poll import Memory, Request, parquet_time, poll
 from flows.settings import Settings
 
 HERE = Path(__file__).parent
@@ -126,7 +126,7 @@ class Crawl:
         stands = self._server.ask("go", step)
         at, began, watch = datetime.fromisoformat(stands["at"]), time.perf_counter(), Stopwatch()
         at += EVERY * (number - step)  # after the last publication time goes on
-        until = self._memory.asking_ends(self._settings, at, EVERY) - at
+        until = self._memory.asking_ends(at, EVERY, parquet_time(self._settings, at + EVERY)) - at
         budget = int(RATE * (until.total_seconds() - self._planning))
         scope = msgspec.structs.replace(self._scope, budget=budget, **more)
         request = Request.of(scope, self._base_url, rate=0, connections=8)
@@ -178,7 +178,7 @@ def _size(place: Path) -> float:
 def main() -> None:
     """Crawl a night and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cycles", type=int, default=40, help="publications of the night")
+    parser.add_argument("--cycles", type=int, default=77, help="publications of the night, as many as in 2024")
     parser.add_argument("--stop-after", type=int, default=10**6, help="cycles to crawl of it, for a first look")
     parser.add_argument("--provinces", default="", help="codes such as 31,32; none: all")
     parser.add_argument("--depth", default="village", choices=("district", "village", "tps"))
