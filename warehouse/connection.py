@@ -98,16 +98,21 @@ def writing(path: Place, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConn
 
 
 @contextmanager
-def reading(path: Place, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(path: Place, *, plain: bool = False, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """The published copy, or a lake as it is now: read-only and shut off from files and network.
 
-    `plain` is for `replanned`. Raises WarehouseError if there is none yet, QueryError for SQL the database refuses.
+    `plain` is for `replanned`; `memory`, such as 1GB, is the most that a question may take before it uses the disk,
+    else it is DuckDB's usual 80 % of the machine.
+
+    Raises WarehouseError if there is none yet, QueryError for SQL the database refuses.
     """
     with frozen(path) if isinstance(path, Lake) else _published(path) as connection:
         try:
             connection.execute(f"SET TimeZone = '{_TIME_ZONE}'; SET max_temp_directory_size = '{_SPILL}'")
             if plain:
                 connection.execute(_PLAIN)
+            if memory:
+                connection.execute(f"SET memory_limit = {duckdb.ConstantExpression(memory)}")  # SET takes no parameters
             connection.execute("SET enable_external_access = false; SET lock_configuration = true")
             yield connection
         except duckdb.Error as error:
