@@ -1,6 +1,7 @@
 """Polling KPU: one cycle from plan to published database, and cycles until told otherwise."""
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -13,7 +14,7 @@ import msgspec
 
 from extract.client import Client
 from extract.endpoints import Endpoint
-from extract.errors import RegionError, SourceDownError, UsageError
+from extract.errors import QueryError, RegionError, SourceDownError, UsageError, WarehouseError
 from extract.politeness import Manners, Pace, authority
 from flows.cadence import USUAL, asking_ends, next_cycle, next_fixed, rhythm
 from flows.cycle import Counts, Cycle, open_cycle
@@ -27,6 +28,8 @@ from load.loader import LoadReport
 from load.parquet import expected_cost
 from warehouse import queries
 from warehouse.connection import reading
+
+log = logging.getLogger(__name__)
 
 _GRACE = 10.0  # seconds; service managers kill after 90, container runtimes after 10 to 30
 
@@ -246,10 +249,15 @@ async def _parquet(settings: Settings, clock: Callable[[], datetime], *, may_wai
 
 
 async def _report(settings: Settings, scope: Scope, written_at: datetime, is_published: bool) -> None:
-    """The page about the region that is polled; several are shown as the country they are in."""
+    """The page about the region that is polled; several are shown as the country they are in. One that cannot be told
+    leaves the last in its place, and the next cycle tries again."""
     if (place := settings.report_file) and (is_published or not place.exists()):
-        with suppress(RegionError):  # of which nothing has been heard yet
+        try:
             write_report(settings, place, written_at, scope.roots[0] if len(scope.roots) == 1 else None)
+        except RegionError:  # of which nothing has been heard yet
+            return
+        except (QueryError, WarehouseError) as error:
+            log.warning("the page stays as it is: %s", error)
 
 
 def _seen(settings: Settings) -> list[tuple[datetime, datetime]]:

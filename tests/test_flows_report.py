@@ -16,6 +16,7 @@ from commands import COMMAND, Answer
 from conftest import Ticking
 
 from extract.endpoints import WIB
+from extract.errors import QueryError
 from extract.night import Night
 from extract.recording import record
 from extract.server import SimulatedSource, serving
@@ -145,6 +146,22 @@ def test_a_cycle_that_has_heard_nothing_of_its_region_leaves_no_page(tmp_path: P
     bring_up_to_date(settings)
     asyncio.run(polling._report(settings, Scope(roots=("31",)), EVENING, is_published=True))
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_page_that_finds_no_memory_leaves_the_last_one_and_the_cycle_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(tmp_path)
+    bring_up_to_date(settings)
+    (tmp_path / "report.html").write_text("the last page")
+
+    def too_big(*_: object) -> int:
+        raise QueryError("Out of Memory")
+
+    monkeypatch.setattr(polling, "write_report", too_big)
+    asyncio.run(polling._report(settings, Scope(), EVENING, is_published=True))
+    assert "the page stays as it is: the query cannot run: Out of Memory" in caplog.text
+    assert (tmp_path / "report.html").read_text() == "the last page"
 
 
 def test_a_hostile_name_stays_text_in_the_cycle_s_page_of_markdown(tmp_path: Path) -> None:
