@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # else DuckDB 2.0 complains of leaks when Hypothesis ran beside: see worlds.py
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,14 +10,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 from answers import A, count, figures
 from histories import History, Rows
 
 from extract.errors import QueryError
 from warehouse import queries
-from warehouse.connection import reading
+from warehouse.connection import copying, reading, writing
 
 COMMAND = Path(sys.executable).with_name("realcount")
 
@@ -233,6 +236,15 @@ def test_ctrl_c_ends_an_answer_that_never_comes(place: Path) -> None:
         while "realcount.duckdb" not in open_files(process.pid):
             assert process.poll() is None
         stopped(process)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Query interrupted"), duckdb.InterruptException("INTERRUPT Error")])
+@pytest.mark.parametrize("opened", [reading, copying, writing])
+def test_whatever_duckdb_makes_of_ctrl_c_it_is_one(place: Path, tmp_path: Path, opened: Any, error: Exception) -> None:
+    database = tmp_path / "realcount.duckdb"
+    shutil.copy(place / "realcount.duckdb", database)
+    with pytest.raises(KeyboardInterrupt), opened(database):
+        raise error
 
 
 def asking(place: Path, sql: str) -> subprocess.Popen[str]:

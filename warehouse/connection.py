@@ -91,7 +91,8 @@ def writing(path: Place, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConn
         with _explained(path):
             connection.execute(f"SET TimeZone = '{_TIME_ZONE}'")
             _bound(connection, path, _MEMORY, plain=plain)
-            yield connection
+            with _interruptible():
+                yield connection
             connection.execute("CHECKPOINT")  # a write-ahead log is where DuckDB's recovery bugs have been
     finally:
         connection.close()
@@ -114,7 +115,8 @@ def reading(path: Place, *, plain: bool = False, memory: str | None = None) -> I
             if memory:
                 connection.execute(f"SET memory_limit = {duckdb.ConstantExpression(memory)}")  # SET takes no parameters
             connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-            yield connection
+            with _interruptible():
+                yield connection
         except duckdb.Error as error:
             raise refusal(error) from error
 
@@ -152,7 +154,8 @@ def copying(path: Place, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConn
             connection.execute(f"ATTACH {duckdb.ConstantExpression(str(path))} AS published (READ_ONLY)")
         connection.execute(f"USE published; SET TimeZone = '{_TIME_ZONE}'")
         _bound(connection, path, _MEMORY_OF_VIEWS, plain=plain)
-        yield connection
+        with _interruptible():
+            yield connection
     finally:
         connection.close()
 
@@ -219,6 +222,17 @@ def _open(path: Path, **config: Any) -> duckdb.DuckDBPyConnection:
             return duckdb.connect(str(path), config={"autoinstall_known_extensions": False, **config})
     except duckdb.Error as error:
         raise WarehouseError(_not_ours(path, error)) from error
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C while DuckDB is at work is a KeyboardInterrupt as anywhere: DuckDB now and then has an error of its own."""
+    try:
+        yield
+    except (RuntimeError, duckdb.InterruptException) as error:
+        if isinstance(error, duckdb.InterruptException) or str(error) == "Query interrupted":  # 2.0, or 1.5
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextmanager
