@@ -388,6 +388,33 @@ def test_a_set_that_was_copied_without_links_makes_way_for_the_next(history: His
     assert not (tmp_path / ".parquet.0").exists()
 
 
+def test_views_that_find_no_memory_at_all_are_written_in_parts_and_are_the_same(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history.seen("03:00:00", count("31", "02:45:00", figures({A: 7, B: 1}, 4), contest_type="pkwkk"))
+    assert published(history)
+    whole = rows_of(tmp_path, "rollup"), rows_of(tmp_path, "timeline")
+    write = export._write_parquet
+
+    def crowded(connection: Any, view: Any, path: Path, at: Any) -> int:
+        if view.name in ("rollup", "timeline"):
+            raise duckdb.OutOfMemoryException("none left")
+        return write(connection, view, path, at)
+
+    monkeypatch.setattr(export, "_write_parquet", crowded)
+    os.utime(tmp_path / "realcount.duckdb")  # as if it were another state
+    assert publish_parquet(tmp_path / "realcount.duckdb", tmp_path / "parquet")
+    assert (rows_of(tmp_path, "rollup"), rows_of(tmp_path, "timeline")) == whole
+    assert {row[1] for row in whole[1]} == {"pkwkp", "pkwkk"}
+    assert leftovers(tmp_path) == []
+
+
+def rows_of(place: Path, view: str) -> list[tuple[Any, ...]]:
+    """A view's rows as its Parquet file has them, in their order."""
+    with duckdb.connect() as connection:
+        return connection.read_parquet(str(place / "parquet" / f"{view}.parquet")).fetchall()
+
+
 def test_names_from_outside_are_only_text_in_the_files(history: History, tmp_path: Path) -> None:
     hostile = "=cmd|' /C calc'!A0\n\x1b[31m\u202e<img onerror=x>"
     history.seen("03:00:00", pairs({"31": {A: {"nama": hostile, "nomor_urut": 1}, B: {"nama": "B", "nomor_urut": 2}}}))

@@ -226,7 +226,7 @@ def _open(path: Path, **config: Any) -> duckdb.DuckDBPyConnection:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C while DuckDB is at work is a KeyboardInterrupt as anywhere: DuckDB now and then has an error of its own."""
+    """Ctrl-C while DuckDB is at work is a KeyboardInterrupt as anywhere; DuckDB now and then has its own error."""
     try:
         yield
     except (RuntimeError, duckdb.InterruptException) as error:

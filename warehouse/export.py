@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -58,8 +59,8 @@ def write_set(
 ) -> list[File]:
     """Write views and their description into a directory that is there.
 
-    A view that finds no memory beside another is written again when it has it for itself. Raises WarehouseError if
-    that is not enough either.
+    A view that finds no memory beside another is written again when it has it for itself, as Parquet then in parts.
+    Raises WarehouseError if that is not enough either.
     """
     write = {"csv": write_csv, "parquet": _write_parquet}[form]
 
@@ -76,8 +77,18 @@ def write_set(
         sessions = [stack.enter_context(beside(connection)) for _ in chosen]
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             attempts = list(threads.map(tried, chosen, sessions))
+
+    def alone(view: View) -> File:
+        try:
+            return written(view, connection)
+        except duckdb.OutOfMemoryException:
+            if form == "csv" or at or [column.name for column in view.columns[:2]] != ["election", "contest_type"]:
+                raise
+            path = directory / f"{view.name}.{form}"
+            return File(view, path, _write_in_parts(connection, view, path))
+
     try:
-        files = [file or written(view, connection) for file, view in zip(attempts, chosen, strict=True)]
+        files = [file or alone(view) for file, view in zip(attempts, chosen, strict=True)]
     except duckdb.OutOfMemoryException as error:
         raise WarehouseError("writing the views needs more memory than there is; choose some with --view") from error
     about = f"As of {at.astimezone(WIB).isoformat()} on KPU's clock, from all captures known. " if at else ""
@@ -169,3 +180,16 @@ def _write_parquet(connection: duckdb.DuckDBPyConnection, view: View, path: Path
         connection.execute(queries.text("parquet_rows"), {"file": str(path)})
     ((rows,),) = connection.fetchall()
     return int(rows)
+
+
+def _write_in_parts(connection: duckdb.DuckDBPyConnection, view: View, path: Path) -> int:
+    """A view that begins with election and contest type, one type after another: the same rows in the same order."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as directory:
+        parts = []
+        for election, contest_type in list(queries.ask(connection, "contest_types").rows):
+            parts.append(str(Path(directory) / f"{election}-{contest_type}.parquet"))
+            kind = {"election": election, "contest_type": contest_type}
+            connection.execute(queries.text("copy_view_part"), {"view": view.name, "file": parts[-1], **kind})
+        connection.execute(queries.text("join_parts"), {"parts": parts, "file": str(path)})
+        ((rows,),) = connection.fetchall()
+        return int(rows)
