@@ -100,10 +100,12 @@ class Memory(msgspec.Struct):
         return asking_ends(started_at, within, None if self.afterwards is None else self.afterwards + parquet)
 
 
-def parquet_time(settings: Settings, at: datetime) -> timedelta:
-    """What a Parquet set takes that is due by then; nothing if none is."""
-    place = settings.parquet_files
-    return timedelta(seconds=expected_cost(place, at.timestamp())) if place else timedelta()
+def parquet_time(settings: Settings, started_at: datetime, within: timedelta) -> timedelta | None:
+    """What the Parquet set may take that is due when the cycle ends: nothing if none is, None if more than a cycle."""
+    if not (place := settings.parquet_files):
+        return timedelta()
+    needed = timedelta(seconds=expected_cost(place, (started_at + within).timestamp()))
+    return needed if needed <= within else None
 
 
 async def at_once(name: str, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ARG001 (a Step has a name)
@@ -129,14 +131,16 @@ async def poll(
     started_at = answered_at = clock()
     memory = memory or Memory()
     down = None
-    parquet = parquet_time(settings, started_at + within) if within else timedelta()
+    parquet = parquet_time(settings, started_at, within) if within else timedelta()
     with nullcontext(told) if told else _told_by_signals() as told:
         try:
             with open_cycle(
                 settings, request.scope, request.base_url, clock, request.manners, memory.knowledge
             ) as cycle:
                 if within:
-                    cycle.end_at(memory.asking_ends(started_at, within, parquet), clock, request.manners.rate)
+                    cycle.end_at(
+                        memory.asking_ends(started_at, within, parquet or timedelta()), clock, request.manners.rate
+                    )
                 async with (
                     shared_turns(request.rate_limit) as shared,
                     Client(
@@ -160,7 +164,10 @@ async def poll(
         await step("write the report", partial(_report, settings, request.scope, clock(), is_published))
         if answered_at > started_at:  # a costly end is forgotten slowly
             memory.afterwards = max(clock() - answered_at, (memory.afterwards or timedelta()) * 0.9)
-        is_published |= await step("write Parquet", partial(_parquet, settings, clock, may_wait=not parquet))
+        if parquet is None:
+            log.info("the Parquet files stay as they are: a set may take longer than a cycle")
+        else:
+            is_published |= await step("write Parquet", partial(_parquet, settings, clock, may_wait=not parquet))
         return CycleReport(started_at, clock(), cycle.counts, loaded, is_published, down, told.is_set())
 
 

@@ -450,16 +450,17 @@ def test_a_cycle_keeps_time_for_the_parquet_set_that_is_due_when_it_ends(tmp_pat
 
     async def scenario() -> None:
         async with serving(SimulatedSource(Simulation(Night(seed=3))), clock) as server:
-            for within in (None, None, quarter):
+            for within in (None, None, timedelta(minutes=1), quarter):
                 await poll(settings, requested(server, depth="regency"), clock=clock, within=within)
                 sets.append((tmp_path / "parquet").readlink())
-                finished = clock.now.timestamp() - 2_100  # once more fifty times 60 s later
+                finished = clock.now.timestamp() - 2_550  # the next is due fifty times 60 s after it
                 parquet._date((tmp_path / "parquet").resolve(), finished - 60, finished)
-                clock.advance(900 - 60)
+                clock.advance(420)
 
     run(scenario())
-    assert sets[0] == sets[1] != sets[2], "too soon, unless the cycle may go on until it is due"
-    assert parquet_time(settings, clock.now) == timedelta()
-    assert parquet_time(settings, clock.now + quarter) == timedelta(seconds=120)
+    assert sets[0] == sets[1] == sets[2] != sets[3], "too soon, then too long for the cycle, then neither"
+    assert parquet_time(settings, clock.now, timedelta()) == timedelta()
+    assert parquet_time(settings, clock.now, timedelta(minutes=1)) is None
+    assert parquet_time(settings, clock.now, quarter) == timedelta(seconds=120)
     ends = Memory(afterwards=timedelta(seconds=40)).asking_ends(clock.now, quarter, timedelta(seconds=120))
     assert ends == clock.now + quarter - timedelta(seconds=200)

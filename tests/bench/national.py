@@ -126,7 +126,8 @@ class Crawl:
         stands = self._server.ask("go", step)
         at, began, watch = datetime.fromisoformat(stands["at"]), time.perf_counter(), Stopwatch()
         at += EVERY * (number - step)  # after the last publication time goes on
-        until = self._memory.asking_ends(at, EVERY, parquet_time(self._settings, at + EVERY)) - at
+        parquet = parquet_time(self._settings, at, EVERY) or timedelta()
+        until = self._memory.asking_ends(at, EVERY, parquet) - at
         budget = int(RATE * (until.total_seconds() - self._planning))
         scope = msgspec.structs.replace(self._scope, budget=budget, **more)
         request = Request.of(scope, self._base_url, rate=0, connections=8)
