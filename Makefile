@@ -40,7 +40,7 @@ bench: .venv/.bench $(PEERS) ## measure, also against other tools (15 minutes); 
 	.venv/bin/python tests/bench/large.py
 	.venv/bin/python tests/bench/compare.py
 
-bench-national: .venv/.bench ## crawl simulated nights of the country, of two provinces and of one to its stations (an hour)
+bench-national: .venv/.bench ## crawl simulated nights of the country, of two provinces and of one to its stations (some hours)
 	rm -f national.jsonl
 	.venv/bin/python tests/bench/national.py --into national.jsonl --provinces 31
 	.venv/bin/python tests/bench/national.py --into national.jsonl --provinces 32
