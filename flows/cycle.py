@@ -15,7 +15,7 @@ from extract.politeness import Manners
 from extract.recording import Run, record
 from flows.knowledge import Knowledge, decoded
 from flows.plan import ORDER, Plan, Scope
-from flows.replay import alone_with, load_and_publish
+from flows.replay import bring_up_to_date
 from flows.settings import Settings, recorded, versions
 from flows.shards import Shard
 from transform.model import Document
@@ -162,8 +162,7 @@ def open_cycle(
     asked = {"base_url": base_url, **msgspec.structs.asdict(scope)}
     how = recorded(manners) if manners else {}
     with record(settings.archive, "poll", asked, clock, versions(), how) as run:
-        with alone_with(settings):
-            load_and_publish(settings)
+        bring_up_to_date(settings, parquet=False)
         yield Cycle(scope, base_url, run, read_plan(settings, scope, knowledge))
 
 

@@ -21,7 +21,7 @@ from flows.cycle import Counts, Cycle, open_cycle
 from flows.knowledge import Knowledge
 from flows.pacing import shared_turns
 from flows.plan import Scope
-from flows.replay import alone_with, load_and_publish, now, write_parquet
+from flows.replay import alone_with, bring_up_to_date, now, write_parquet
 from flows.reporting import write_report
 from flows.settings import Settings
 from load.loader import LoadReport
@@ -246,8 +246,7 @@ async def _stopping(told: asyncio.Event, stop: Callable[[], object]) -> AsyncIte
 
 
 async def _load(settings: Settings) -> tuple[LoadReport, bool]:
-    with alone_with(settings):
-        return load_and_publish(settings)
+    return bring_up_to_date(settings, parquet=False)
 
 
 async def _parquet(settings: Settings, clock: Callable[[], datetime], *, may_wait: bool) -> bool:

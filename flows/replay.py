@@ -120,17 +120,16 @@ def rebuild(settings: Settings, progress: Progress = quiet) -> LoadReport:
         return report
 
 
-def bring_up_to_date(settings: Settings, progress: Progress = quiet) -> tuple[LoadReport, bool]:
-    """Load what the archive has and the database has not; publish if readers would see anything new."""
+def bring_up_to_date(
+    settings: Settings, progress: Progress = quiet, *, parquet: bool = True
+) -> tuple[LoadReport, bool]:
+    """Load what the archive has and the database has not; publish if readers would see anything new, with or without
+    Parquet, which may cost more than all else.
+    """
     with alone_with(settings):
-        report, is_new = load_and_publish(settings, progress)
-        return report, write_parquet(settings) or is_new
-
-
-def load_and_publish(settings: Settings, progress: Progress = quiet) -> tuple[LoadReport, bool]:
-    """The same without Parquet, which may cost more than all else."""
-    report = load(settings.archives, settings.database, progress)
-    return report, _publish(settings, report)
+        report = load(settings.archives, settings.database, progress)
+        is_new = _publish(settings, report)
+        return report, (parquet and write_parquet(settings)) or is_new
 
 
 def write_parquet(settings: Settings, *, may_wait: bool = False, clock: Callable[[], datetime] = now) -> bool:
