@@ -41,11 +41,13 @@ QUESTIONS = {
 }
 
 
-def build(path: Path) -> float:
-    """Make the database; returns the seconds it took."""
+def build(path: Path, within: str = "") -> float:
+    """Make the database, of one province if `within` is its code; returns the seconds it took."""
     started = time.perf_counter()
     with writing(path) as connection:
         migrate(connection, path)
+        if within:
+            connection.execute("DELETE FROM core.province WHERE unit_code NOT IN ('0', ?)", [within])
         for script in [HERE / "large.sql", *DERIVING]:
             connection.execute(script.read_text("utf-8"))
     return time.perf_counter() - started

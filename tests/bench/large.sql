@@ -92,9 +92,14 @@ SELECT
 FROM (SELECT DISTINCT election, contest_type, contest_code, unnest(map_keys(votes)) AS candidate_id FROM core.tally WHERE length(unit_code) <= 6)
 ORDER BY ALL;
 
--- What the loader leaves behind for the scripts that derive the rest.
+-- What the loader leaves behind for the scripts that derive the rest: everything is new.
 CREATE TEMP TABLE staged_capture AS FROM core.capture LIMIT 1;
-CREATE TEMP TABLE touched AS
-SELECT DISTINCT core.endpoint(election, document, contest_type, region_code) AS endpoint FROM core.capture
-UNION ALL
-SELECT DISTINCT core.endpoint(election, 'wilayah', contest_type, region_code) FROM core.unit;
+CREATE TEMP TABLE tally_written AS
+SELECT DISTINCT core.endpoint(election, stage, contest_type, region_code) AS endpoint, {'unit_code': unit_code} AS series
+FROM core.tally;
+CREATE TEMP TABLE tally_near AS FROM tally_written LIMIT 0;
+CREATE TEMP TABLE unit_changed AS
+SELECT core.endpoint(election, 'wilayah', contest_type, region_code) AS endpoint, {'unit_code': unit_code} AS series
+FROM core.unit;
+CREATE TEMP TABLE unit_near AS FROM unit_changed LIMIT 0;
+CREATE TEMP TABLE revised AS SELECT endpoint FROM unit_near;
