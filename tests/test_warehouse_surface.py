@@ -210,6 +210,12 @@ def test_a_database_that_is_not_there_yet_says_how_to_make_one(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_mistake_of_duckdb_s_is_not_called_damage(history: History) -> None:
+    with pytest.raises(WarehouseError, match="DuckDB failed at this question") as failure, reading(history.database):
+        raise duckdb.InternalException("INTERNAL Error: dict-surviving join")
+    assert "if other questions fail too, the database is damaged" in str(failure.value)
+
+
 @pytest.mark.parametrize(
     "sql",
     [

@@ -29,7 +29,7 @@ Place = Path | Lake
 """Where a database is."""
 
 _STORAGE = "v1.5.0"  # so that DuckDB 1.5 can open what 2.0 wrote
-_DAMAGE = (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
+_DAMAGE = (duckdb.IOException, duckdb.FatalException, duckdb.SerializationException)
 _TIME_ZONE = "Asia/Jakarta"  # moments are shown as KPU shows them
 _SPILL = "2GB"  # what a query may put on the disk while it runs; else it would be all the room the archive needs
 # Bytes; with the crawler, the country stays below 4 GB. DuckDB would take 80 % of the machine
@@ -198,8 +198,13 @@ def _expect(path: Path) -> None:
 
 
 def refusal(error: duckdb.Error) -> QueryError | WarehouseError:
-    """Why a question has no answer: its SQL, or a file that lost something."""
+    """Why a question has no answer: its SQL, a mistake of DuckDB's, or a file that lost something."""
     said = " ".join(str(error).split())
+    if isinstance(error, duckdb.InternalException):
+        return WarehouseError(
+            f"DuckDB failed at this question ({said}). Ask it in another way; "
+            "if other questions fail too, the database is damaged: run realcount rebuild"
+        )
     if isinstance(error, _DAMAGE):
         return WarehouseError(f"the database is damaged ({said}); run: realcount rebuild")
     return QueryError(said)
