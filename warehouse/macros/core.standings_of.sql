@@ -21,7 +21,9 @@ FROM (
         ON c.region_code = t.region_code AND c.contest_type = t.contest_type AND c.election = t.election
         AND c.document = core.document_of(t.stage, t.witness) AND c.quarantine_reason IS NULL
     WHERE coalesce(t.reported_at, t.observed_at) <= reported_until
-        AND (t.superseded IS NULL OR t.superseded.position_at > reported_until)
+        -- of the field alone, so that nothing else of the column is read
+        AND coalesce(t.superseded.position_at > reported_until, true)
+        AND coalesce(c.superseded_at > reported_until, true)
         -- conditions on both tables: on captures alone they would make DuckDB hash seven million of them
         AND greatest(coalesce(t.reported_at, t.observed_at), coalesce(c.reported_at, c.observed_at)) <= reported_until
         AND coalesce(least(t.superseded.position_at, c.superseded_at) > reported_until, true)
