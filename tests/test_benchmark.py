@@ -1,5 +1,7 @@
 """The benchmark's own database, at the size of one province: whoever changes the loader's scripts changes it too."""
 
+from __future__ import annotations  # else DuckDB 2.0 complains of leaks when Hypothesis ran beside: see worlds.py
+
 from pathlib import Path
 
 import duckdb
