@@ -2,7 +2,8 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES = pyproject.toml constraints.txt
-PARALLEL = --numprocesses=auto --dist=loadfile # a core takes one file of tests after another
+# A core takes one file of tests after another, by name: by number of tests the slowest, which has one, would come last
+PARALLEL = --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 PEERS = $(patsubst %,.venv-peers/%/.ready,git-history dlt aiohttp)
 
 .PHONY: help demo test lint test-oldest-duckdb test-ducklake test-pywb docs bench bench-national soak clean
